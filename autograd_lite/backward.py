@@ -1,0 +1,213 @@
+"""The walk: gradients flow from a result back to the leaves, newest operation first.
+
+A result is younger than everything it was computed from, so taking the youngest node that waits, again and again, sees
+each node once and only after all its consumers. Rules only say what one function does; broadcasting and dtypes are
+undone here, and gradients live in a table of the walk's own, so that leaves alone receive `.grad`.
+
+Handed arrays the walk computes. Handed tensors and `lift`, the same rules are recorded: that is how `derivatives.py`
+differentiates derivatives, `drawing.py` draws the backward pass and `source.py` prints it.
+
+Read next: `derivatives.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from .primitives import PICK
+from .recording import AnyNode, Array, Leaf, Node, fingerprint, history
+
+Lift = Callable[[Any, AnyNode], Any]
+
+
+def backward(root: AnyNode, value: Array, gradient: Any = None, retain_graph: bool = False) -> None:
+    """Add to every leaf's `grad` the derivative of `root` with respect to it."""
+    if not root.requires_grad:
+        raise RuntimeError(
+            "backward: this tensor does not depend on anything that requires gradients. "
+            "Make the parameters with ag.tensor(w, requires_grad=True), and compute outside ag.no_grad()."
+        )
+    seed = make_seed(value, gradient, "backward")
+    if isinstance(root, Leaf):
+        deliver(root, seed)
+        return
+    walk(root, seed, deliver, freeing=not retain_graph)
+
+
+def make_seed(value: Any, gradient: Any, who: str) -> Any:
+    """The gradient that the walk starts from: 1 for a scalar, else what the caller gave, of the result's shape."""
+    if gradient is None:
+        if value.size != 1:
+            raise RuntimeError(
+                f"{who} of a result of shape {value.shape} needs a seed: reduce it to a scalar first "
+                f"(np.sum, np.mean), or pass gradient= of that shape."
+            )
+        return np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
+    if np.shape(gradient) != value.shape:
+        raise ValueError(f"{who}: gradient= has shape {np.shape(gradient)}, the result has {value.shape}.")
+    return gradient if hasattr(gradient, "_node") else np.asarray(gradient).astype(value.dtype, copy=False)
+
+
+def deliver(leaf: AnyNode, gradient: Any) -> None:
+    """Leave a gradient in a leaf's `.grad`, in memory that nobody else can reach, adding to what is there."""
+    if leaf.grad is not None:
+        np.add(leaf.grad, gradient, out=leaf.grad)
+        return
+    gradient = np.asarray(gradient)
+    # A rule may hand on its g, an input or a view of one. Two references (this frame's and getrefcount's own argument,
+    # besides the walk's one) mean that the array was made by the last rule and belongs to this leaf.
+    if gradient.base is not None or sys.getrefcount(gradient) > _ONLY_THE_WALKS:
+        gradient = gradient.copy()
+    leaf.grad = gradient
+
+
+_ONLY_THE_WALKS = 3
+
+
+def walk(
+    root: AnyNode,
+    seed: Any,
+    found: Callable[[AnyNode, Any], None],
+    ends: set[AnyNode] | None = None,
+    lift: Lift | None = None,
+    freeing: bool = False,
+) -> None:
+    """Send `seed` back from `root`; call `found(leaf, gradient)` wherever it arrives.
+
+    With `ends`, it goes to those nodes alone and no further. With `lift` (array, node -> tensor) the rules run on
+    tensors and are recorded. With `freeing`, each node's values are dropped when they have been used.
+    """
+    wanted = None if ends is None else leading_to(root, ends)
+    table: dict[AnyNode, Any] = {root: seed}
+    waiting = [(-root.when, root)]
+    while waiting:
+        node = heappop(waiting)[1]
+        g = table.pop(node)
+        if node.hooks is not None:
+            g = _call_hooks(node, g)
+        primitive = node.primitive
+        if primitive is None or (ends is not None and node in ends):
+            found(node, g)
+            continue
+        inputs = node.inputs
+        if inputs is None or node.guards:
+            _check(node)
+        y = node.value
+        parents = node.parents
+        if lift is not None:
+            inputs, y = _lifted(node, lift)
+        settings = node.settings
+        if settings and not settings.keys() <= primitive.takes:
+            settings = {key: value for key, value in settings.items() if key in primitive.takes}
+        if type(g) is list:
+            g = _fill(node, g)
+        joint = primitive.joint
+        if joint is not None:
+            results = joint(g, y, *inputs, **settings or {})
+        else:
+            results = primitive.rules
+        for parent, result in zip(parents, results, strict=False):
+            if parent is None or not (parent.requires_grad if wanted is None else parent in wanted) or result is None:
+                continue
+            if joint is None:
+                result = result(g, y, *inputs, **settings) if settings else result(g, y, *inputs)
+            if result.shape != parent.shape or result.dtype is not parent.dtype:
+                if primitive is PICK:
+                    result = _collect(table.get(parent), node, result)
+                else:
+                    result = fit(result, parent)
+            if parent not in table:
+                table[parent] = result
+                heappush(waiting, (-parent.when, parent))
+            elif type(result) is not list:
+                table[parent] = table[parent] + result
+            result = None
+        if freeing:
+            node.inputs = node.value = None
+        g = y = inputs = results = None
+
+
+def _collect(gradients: list[Any] | None, node: Node, gradient: Any) -> list[Any]:
+    """The gradients of an operation's several results, gathered in one list."""
+    if gradients is None:
+        gradients = [None] * len(node.parents[0].shape)
+    gradients[node.settings["index"]] = gradient
+    return gradients
+
+
+def fit(gradient: Any, parent: AnyNode) -> Any:
+    """Undo what broadcasting and type promotion did to an input: sum to its shape, cast to its dtype."""
+    shape = parent.shape
+    if gradient.shape != shape:
+        lead = gradient.ndim - len(shape)
+        axes = tuple(range(lead)) + tuple(
+            lead + i for i, n in enumerate(shape) if n == 1 and gradient.shape[lead + i] != 1
+        )
+        gradient = np.add.reduce(gradient, axis=axes, keepdims=True)
+        if lead:
+            gradient = np.reshape(gradient, shape)
+    if gradient.dtype != parent.dtype:
+        if gradient.dtype.kind == "c" and parent.dtype.kind != "c":
+            gradient = np.real(gradient)
+        gradient = gradient.astype(parent.dtype)
+    return gradient
+
+
+def leading_to(root: AnyNode, targets: set[AnyNode]) -> set[AnyNode]:
+    """The nodes of a history through which `root` depends on `targets`, the targets included."""
+    reached = set(targets)
+    for node in history(root):
+        if node.primitive is not None and node.primitive.differentiable and node.requires_grad:
+            if any(parent in reached for parent in node.parents):
+                reached.add(node)
+    return reached
+
+
+def _lifted(node: Node, lift: Lift) -> tuple[list[Any], Any]:
+    """A node's inputs and result as tensors with their histories."""
+    assert node.inputs is not None
+    inputs = [
+        value if parent is None or value is parent else lift(value, parent)
+        for value, parent in zip(node.inputs, node.parents, strict=True)
+    ]
+    return inputs, None if node.value is None else lift(node.value, node)
+
+
+def _check(node: Node) -> None:
+    """Raise if a node's values are gone, or no longer what they were."""
+    if node.inputs is None:
+        raise RuntimeError(
+            f"backward a second time through {node.primitive.label} ({node.line}): its history was freed by the first. "
+            "Pass retain_graph=True to the first backward, or compute the result again."
+        )
+    for leaf in node.guards:
+        if leaf.when > node.when or (leaf.guard is not None and fingerprint(leaf.array) != leaf.guard):
+            label = f"the leaf {leaf.name!r}" if leaf.name else f"an array of shape {leaf.shape}"
+            raise RuntimeError(
+                f"{label} was written to after {node.primitive.label} recorded it ({node.line}), so the gradient would "
+                "be wrong. Call backward before the write, or compute again after it."
+            )
+
+
+def _call_hooks(node: AnyNode, gradient: Any) -> Any:
+    for hook in node.hooks or ():
+        if hook is None:
+            node.grad = gradient.copy() if node.grad is None else node.grad + gradient
+            continue
+        replaced = hook(gradient)
+        if replaced is not None:
+            gradient = replaced
+    return gradient
+
+
+def _fill(node: Node, gradients: list[Any]) -> tuple[Any, ...]:
+    """Zeros for the results of a many-valued operation that nothing used."""
+    return tuple(
+        np.zeros(shape, node.dtype) if g is None else g for g, shape in zip(gradients, node.shape, strict=True)
+    )
+

@@ -1,0 +1,359 @@
+"""How a computation remembers itself: nodes, the clock, and the modes that decide what is recorded.
+
+Every tensor points at a node. A `Leaf` stands for an array that exists in its own right (data, a parameter);
+a `Node` stands for the result of one operation and points at the nodes of its inputs. Nodes hold plain data:
+the primitive, its inputs, its settings. There are no closures and no references from an input to its results,
+so reference counting alone frees a history.
+
+One clock numbers everything. A result is always younger than its inputs, so "newest first" is an order in
+which gradients can flow back; and a write is stamped with the same clock, so "written after it was recorded"
+is one comparison.
+
+Read next: `primitives.py` (what an operation is), `tensors.py` (how operations come to be recorded).
+"""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .primitives import Primitive
+
+Array: TypeAlias = np.ndarray[Any, Any]
+tick: Callable[[], int] = itertools.count(1).__next__
+
+SMALL = 1 << 12  # bytes: below this, copying a user's array costs less than fingerprinting it
+
+
+class Mode:
+    """What one thread records at the moment: an immutable set of switches, swapped as a whole."""
+
+    __slots__ = ("anomaly", "enabled", "plain", "precise", "scope", "tracing")
+
+    def __init__(
+        self, enabled: bool = True, tracing: bool = False, anomaly: bool = False, scope: tuple[str, ...] = ()
+    ) -> None:
+        self.enabled = enabled
+        self.tracing = tracing
+        self.anomaly = anomaly
+        self.scope = scope
+        self.precise = tracing or anomaly
+        self.plain = enabled and not self.precise
+
+    def but(self, **changes: Any) -> Mode:
+        """The same switches, some of them changed."""
+        now = {"enabled": self.enabled, "tracing": self.tracing, "anomaly": self.anomaly, "scope": self.scope}
+        return Mode(**(now | changes))
+
+
+class _Thread(threading.local):
+    mode = Mode()
+
+
+thread = _Thread()
+
+
+@contextmanager
+def switched(**changes: Any) -> Iterator[None]:
+    """Run a block with some switches of this thread's mode changed."""
+    before = thread.mode
+    thread.mode = before.but(**changes)
+    try:
+        yield
+    finally:
+        thread.mode = before
+
+
+class no_grad:
+    """Compute without recording: nothing inside can be differentiated. For this thread only.
+
+    >>> import autograd_lite as ag
+    >>> w = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> with ag.no_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    False
+    """
+
+    enabled = False
+
+    def __enter__(self) -> None:
+        self.before = thread.mode
+        thread.mode = self.before.but(enabled=self.enabled)
+
+    def __exit__(self, *exc: object) -> None:
+        thread.mode = self.before
+
+
+class enable_grad(no_grad):
+    """Record again inside a `no_grad` block. For this thread only.
+
+    >>> import autograd_lite as ag
+    >>> w = ag.tensor(1.0, requires_grad=True)
+    >>> with ag.no_grad(), ag.enable_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    True
+    """
+
+    enabled = True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations of this thread are being recorded.
+
+    >>> import autograd_lite as ag
+    >>> ag.is_grad_enabled()
+    True
+    """
+    return thread.mode.enabled
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Put the operations of a block into a named frame of the picture and of the Program.
+
+    >>> import numpy as np, autograd_lite as ag
+    >>> def f(x):
+    ...     with ag.scope("square"):
+    ...         return x * x
+    >>> ag.trace(f, np.ones(2)).operations[0].scope
+    ('square',)
+    """
+    with switched(scope=(*thread.mode.scope, name)):
+        yield
+
+
+class Recorded:
+    """The base of Tensor: lets everything below it recognise a tensor without knowing what one can do."""
+
+    __slots__ = ("__weakref__", "_data", "_node", "_view")
+    _data: Array
+    _node: AnyNode
+    _view: Any
+    _apply: Callable[..., Any]
+
+
+class _Formed:
+    """What a shape implies."""
+
+    __slots__ = ()
+    shape: tuple[int, ...]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return math.prod(self.shape)
+
+
+class Leaf(_Formed):
+    """An array that no operation made: data, a parameter, an input of a trace.
+
+    `when` is the clock of the last write, `guard` a fingerprint of an array that belongs to the user.
+    `live` says that results computed from it are recorded.
+    """
+
+    __slots__ = ("__weakref__", "array", "dtype", "grad", "guard", "hooks", "live", "name", "requires_grad", "shape", "when")
+    primitive: Primitive | None = None
+    parents: tuple[Leaf | Node | None, ...] = ()
+
+    def __init__(self, array: Array, requires_grad: bool = False, name: str | None = None, live: bool = False) -> None:
+        self.array = array
+        self.shape: tuple[int, ...] = array.shape
+        self.dtype: np.dtype[Any] = array.dtype
+        self.requires_grad = requires_grad
+        self.live = live or requires_grad
+        self.name = name
+        self.when = tick()
+        self.grad: Array | None = None
+        self.guard: int | None = None
+        self.hooks: list[Any] | None = None
+
+
+class Node(_Formed):
+    """The record of one operation: what ran, on what, with which settings.
+
+    `inputs` and `value` hold only what the gradient rules read; `backward` drops them and leaves the
+    structure (primitive, parents, shapes), so that a freed history can still be drawn.
+    """
+
+    __slots__ = (
+        "__weakref__", "code", "dtype", "grad", "guards", "hooks", "inputs", "instruction", "live", "name", "parents",
+        "primitive", "requires_grad", "scope", "settings", "shape", "value", "when",
+    )  # fmt: skip
+    primitive: Primitive
+    parents: tuple[Leaf | Node | None, ...]
+    inputs: tuple[Any, ...] | None
+    settings: dict[str, Any] | None
+    value: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    requires_grad: bool
+    live: bool
+    guards: tuple[Leaf, ...]
+    when: int
+    code: CodeType
+    instruction: int
+    scope: tuple[str, ...]
+    name: str | None
+    hooks: list[Any] | None
+    grad: Array | None
+
+    @property
+    def line(self) -> str:
+        """Where the operation stands in the user's code: 'file.py:12: z = np.exp(x)'."""
+        return describe_line(self.code, self.instruction)
+
+
+AnyNode: TypeAlias = Leaf | Node
+METHODS: set[CodeType] = set()  # the code of the methods that only pass on to a NumPy function
+_new = object.__new__
+
+
+class Plan(NamedTuple):
+    """What to keep of an operation, given which of its inputs require gradients: the values that the rules read."""
+
+    differentiable: bool
+    keeps_result: bool
+    reads: tuple[int, ...]
+    leaves_out: tuple[int, ...]
+
+
+EVERYTHING = Plan(False, True, (), ())
+
+
+def record(
+    primitive: Primitive,
+    plan: Plan,
+    value: Any,
+    values: list[Any],
+    parents: list[Any],
+    leafy: bool,
+    settings: dict[str, Any] | None,
+    mode: Mode,
+    depth: int,
+) -> Node:
+    """The node of one operation, keeping of its inputs and its result what the gradient rules will read.
+
+    `leafy` says that arrays which can be written to are among the inputs; `depth` is the number of frames up to the
+    caller whose line is recorded.
+    """
+    node = _new(Node)
+    node.guards = _guard(plan, values, parents, mode.tracing) if leafy else ()
+    for i in plan.leaves_out if not mode.tracing else ():
+        if parents[i] is not None:
+            values[i] = parents[i]
+    node.primitive = primitive
+    node.parents = tuple(parents)
+    node.inputs = tuple(values)
+    node.settings = settings
+    node.value = value if plan.keeps_result or mode.tracing else None
+    node.shape = value.shape
+    node.dtype = value.dtype
+    node.requires_grad = plan.differentiable
+    node.live = True
+    node.name = node.hooks = node.grad = None
+    node.scope = mode.scope
+    frame = sys._getframe(depth)
+    if mode.precise:
+        frame = users_frame(frame)
+    elif frame.f_code in METHODS:
+        frame = frame.f_back  # type: ignore[assignment]  # a method is always called by somebody
+    node.code = frame.f_code
+    node.instruction = frame.f_lasti
+    node.when = tick()
+    return node
+
+
+def _guard(plan: Plan, values: list[Any], parents: list[Any], everything: bool) -> tuple[Leaf, ...]:
+    """The leaves whose values will be read; a user's own array becomes one here."""
+    guards = []
+    for i, parent in enumerate(parents):
+        read = everything or i in plan.reads
+        if parent is None and type(values[i]) is np.ndarray:
+            parents[i] = leaf = remember(values[i]) if read else Leaf(values[i])
+            values[i] = leaf.array
+            if leaf.guard is not None:
+                guards.append(leaf)
+        elif read and type(parent) is Leaf:
+            guards.append(parent)
+    return tuple(guards)
+
+
+def history(root: AnyNode) -> list[AnyNode]:
+    """Every node that `root` was computed from, oldest first, `root` last."""
+    seen = {root: True}  # a dictionary, because the order of a set differs from run to run
+    stack = [root]
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in seen:
+                seen[parent] = True
+                stack.append(parent)
+    return sorted(seen, key=lambda node: node.when if node.parents else 0)
+
+
+_PACKAGES = tuple(
+    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), package) + os.sep
+    for package in ("autograd_lite", "nn")
+)
+
+
+def users_frame(frame: FrameType | None) -> FrameType:
+    """The innermost frame that is not this library's own."""
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):  # type: ignore[union-attr]  # the outermost frame has no f_back, so the loop ends before None
+        frame = frame.f_back  # type: ignore[union-attr]  # as above
+    return frame  # type: ignore[return-value]  # as above
+
+
+def describe_line(code: CodeType, instruction: int) -> str:
+    """'file.py:12: the line itself' for an instruction of a code object."""
+    number = next((n for start, end, n in code.co_lines() if start <= instruction < end and n), code.co_firstlineno)
+    text = linecache.getline(code.co_filename, number).strip()
+    place = f"{os.path.basename(code.co_filename)}:{number}"
+    return f"{place}: {text}" if text else place
+
+
+def here() -> str:
+    """The user's line that is being executed."""
+    frame = users_frame(sys._getframe(1))
+    return describe_line(frame.f_code, frame.f_lasti)
+
+
+_ODD: Array = np.empty(0, np.uint64)
+
+
+def fingerprint(array: Array) -> int:
+    """A 64-bit sum of an array's words, each times its own odd number: any one changed word changes it, and so
+    does a change of order."""
+    global _ODD
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    whole = flat[: flat.size // 8 * 8].view(np.uint64)
+    if _ODD.size < whole.size:
+        _ODD = np.random.default_rng(0).integers(0, 2**63, whole.size, np.uint64) * np.uint64(2) + np.uint64(1)
+    rest = int.from_bytes(flat[whole.size * 8 :].tobytes(), "little")
+    return int(np.dot(whole, _ODD[: whole.size])) ^ (rest * 0x9E3779B97F4A7C15)
+
+
+def remember(array: Array) -> Leaf:
+    """A leaf for a user's own array: a private copy when it is small, a fingerprint when it is large."""
+    if array.nbytes <= SMALL:
+        return Leaf(array.copy())
+    leaf = Leaf(array)
+    leaf.guard = fingerprint(array)
+    return leaf
