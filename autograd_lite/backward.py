@@ -88,17 +88,20 @@ def walk(
     while waiting:
         node = heappop(waiting)[1]
         g = table.pop(node)
-        if node.hooks is not None:
-            g = _call_hooks(node, g)
         primitive = node.primitive
+        if node.notes is not None and node.hooks is not None:
+            g = _call_hooks(node, g)
         if primitive is None or (ends is not None and node in ends):
             found(node, g)
             continue
         inputs = node.inputs
-        if inputs is None or node.guards:
-            _check(node)
+        when = node.when
+        for leaf in node.guards:
+            if leaf.when > when or leaf.guard is not None:
+                _check_unchanged(node, leaf)
+        if inputs is None:
+            raise _freed(node)
         y = node.value
-        parents = node.parents
         if lift is not None:
             inputs, y = _lifted(node, lift)
         settings = node.settings
@@ -111,7 +114,7 @@ def walk(
             results = joint(g, y, *inputs, **settings or {})
         else:
             results = primitive.rules
-        for parent, result in zip(parents, results, strict=False):
+        for parent, result in zip(node.parents, results):  # noqa: B905  # strict= costs 100 ns a node, and rules may return fewer
             if parent is None or not (parent.requires_grad if wanted is None else parent in wanted) or result is None:
                 continue
             if joint is None:
@@ -120,12 +123,15 @@ def walk(
                 if primitive is PICK:
                     result = _collect(table.get(parent), node, result)
                 else:
-                    result = fit(result, parent)
-            if parent not in table:
+                    result = fit(result, parent, node, ends)
+            if parent in table:
+                if type(result) is not list:
+                    table[parent] = table[parent] + result
+            elif parent.primitive is None and parent.notes is None and wanted is None:
+                found(parent, result)
+            else:
                 table[parent] = result
                 heappush(waiting, (-parent.when, parent))
-            elif type(result) is not list:
-                table[parent] = table[parent] + result
             result = None
         if freeing:
             node.inputs = node.value = None
@@ -140,22 +146,37 @@ def _collect(gradients: list[Any] | None, node: Node, gradient: Any) -> list[Any
     return gradients
 
 
-def fit(gradient: Any, parent: AnyNode) -> Any:
-    """Undo what broadcasting and type promotion did to an input: sum to its shape, cast to its dtype."""
+def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -> Any:
+    """Undo what broadcasting and type promotion did to an input: sum to its shape, cast to its dtype.
+
+    A gradient that is the same along some axes (that of a sum) stays small where the next rule is a ufunc's, which
+    broadcasts it anyway, and is repeated to the full shape everywhere else.
+    """
     shape = parent.shape
     if gradient.shape != shape:
-        lead = gradient.ndim - len(shape)
-        axes = tuple(range(lead)) + tuple(
-            lead + i for i, n in enumerate(shape) if n == 1 and gradient.shape[lead + i] != 1
-        )
-        gradient = np.add.reduce(gradient, axis=axes, keepdims=True)
-        if lead:
-            gradient = np.reshape(gradient, shape)
+        if shape != node.shape and node.primitive.ufunc and gradient.shape != node.shape:
+            gradient = np.broadcast_to(gradient, node.shape)
+        if gradient.ndim > len(shape) or gradient.size > parent.size:
+            gradient = summed_to(gradient, shape)
+        if gradient.shape != shape and not (
+            parent.primitive is not None and parent.primitive.ufunc and parent.notes is None and (ends is None or parent not in ends)
+        ):
+            gradient = np.broadcast_to(gradient, shape)
     if gradient.dtype != parent.dtype:
         if gradient.dtype.kind == "c" and parent.dtype.kind != "c":
             gradient = np.real(gradient)
         gradient = gradient.astype(parent.dtype)
     return gradient
+
+
+def summed_to(gradient: Any, shape: tuple[int, ...]) -> Any:
+    """A gradient of a broadcast result, summed over the axes along which the input was repeated."""
+    lead = gradient.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and gradient.shape[lead + i] != 1)
+    if lead and axes == tuple(range(lead)):
+        return np.add.reduce(gradient, axis=axes if lead > 1 else 0)
+    gradient = np.add.reduce(gradient, axis=axes, keepdims=True)
+    return np.reshape(gradient, shape) if lead else gradient
 
 
 def leading_to(root: AnyNode, targets: set[AnyNode]) -> set[AnyNode]:
@@ -178,20 +199,21 @@ def _lifted(node: Node, lift: Lift) -> tuple[list[Any], Any]:
     return inputs, None if node.value is None else lift(node.value, node)
 
 
-def _check(node: Node) -> None:
-    """Raise if a node's values are gone, or no longer what they were."""
-    if node.inputs is None:
+def _freed(node: Node) -> Exception:
+    return RuntimeError(
+        f"backward a second time through {node.primitive.label} ({node.line}): its history was freed by the first. "
+        "Pass retain_graph=True to the first backward, or compute the result again."
+    )
+
+
+def _check_unchanged(node: Node, leaf: Leaf) -> None:
+    """Raise if a leaf's values are no longer what an operation recorded."""
+    if leaf.when > node.when or fingerprint(leaf.array) != leaf.guard:
+        label = f"the leaf {leaf.name!r}" if leaf.name else f"an array of shape {leaf.shape}"
         raise RuntimeError(
-            f"backward a second time through {node.primitive.label} ({node.line}): its history was freed by the first. "
-            "Pass retain_graph=True to the first backward, or compute the result again."
+            f"{label} was written to after {node.primitive.label} recorded it ({node.line}), so the gradient would "
+            "be wrong. Call backward before the write, or compute again after it."
         )
-    for leaf in node.guards:
-        if leaf.when > node.when or (leaf.guard is not None and fingerprint(leaf.array) != leaf.guard):
-            label = f"the leaf {leaf.name!r}" if leaf.name else f"an array of shape {leaf.shape}"
-            raise RuntimeError(
-                f"{label} was written to after {node.primitive.label} recorded it ({node.line}), so the gradient would "
-                "be wrong. Call backward before the write, or compute again after it."
-            )
 
 
 def _call_hooks(node: AnyNode, gradient: Any) -> Any:

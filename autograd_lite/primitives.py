@@ -60,6 +60,7 @@ class Primitive:
         self.name = name or getattr(function, "__name__", type(function).__name__)
         self.ufunc = isinstance(function, np.ufunc)
         self.arity = function.nin if isinstance(function, np.ufunc) else len(rules) if arrays is None else arrays
+        self.simple = self.arity == 1 and not (sequence or variadic or view)
         self._signature = signature
         self._studied: tuple[tuple[int | None, ...], frozenset[str]] | None = None
         self._plans: dict[tuple[int, int], Plan] = {}
@@ -119,8 +120,7 @@ class Primitive:
             for mask in wanted:
                 read |= mask
             reads = tuple(i for i in range(count) if read >> i & 2)
-            rest = tuple(i for i in range(count) if not read >> i & 2)
-            found = self._plans[key] = Plan(bool(wanted), bool(read & 1), reads, rest)
+            found = self._plans[key] = Plan(bool(wanted), bool(read & 1), reads, count)
         return found
 
     def small_plans(self, count: int) -> tuple[Plan, ...]:

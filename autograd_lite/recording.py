@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -162,6 +162,18 @@ class _Formed:
         return math.prod(self.shape)
 
 
+def _note(key: str) -> Any:
+    """A field that few nodes have: kept in a dictionary, which the others do without."""
+
+    def read(node: Any) -> Any:
+        return None if node.notes is None else node.notes.get(key)
+
+    def write(node: Any, value: Any) -> None:
+        node.notes = {**(node.notes or {}), key: value}
+
+    return property(read, write)
+
+
 class Leaf(_Formed):
     """An array that no operation made: data, a parameter, an input of a trace.
 
@@ -169,9 +181,10 @@ class Leaf(_Formed):
     `live` says that results computed from it are recorded.
     """
 
-    __slots__ = ("__weakref__", "array", "dtype", "grad", "guard", "hooks", "live", "name", "requires_grad", "shape", "when")
+    __slots__ = ("__weakref__", "array", "dtype", "grad", "guard", "live", "name", "notes", "requires_grad", "shape", "when")
     primitive: Primitive | None = None
     parents: tuple[Leaf | Node | None, ...] = ()
+    hooks = _note("hooks")
 
     def __init__(self, array: Array, requires_grad: bool = False, name: str | None = None, live: bool = False) -> None:
         self.array = array
@@ -183,7 +196,7 @@ class Leaf(_Formed):
         self.when = tick()
         self.grad: Array | None = None
         self.guard: int | None = None
-        self.hooks: list[Any] | None = None
+        self.notes: dict[str, Any] | None = None
 
 
 class Node(_Formed):
@@ -194,9 +207,10 @@ class Node(_Formed):
     """
 
     __slots__ = (
-        "__weakref__", "code", "dtype", "grad", "guards", "hooks", "inputs", "instruction", "live", "name", "parents",
+        "__weakref__", "code", "dtype", "guards", "inputs", "instruction", "notes", "parents",
         "primitive", "requires_grad", "scope", "settings", "shape", "value", "when",
     )  # fmt: skip
+    live = True
     primitive: Primitive
     parents: tuple[Leaf | Node | None, ...]
     inputs: tuple[Any, ...] | None
@@ -205,15 +219,15 @@ class Node(_Formed):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     requires_grad: bool
-    live: bool
     guards: tuple[Leaf, ...]
     when: int
     code: CodeType
     instruction: int
     scope: tuple[str, ...]
-    name: str | None
-    hooks: list[Any] | None
-    grad: Array | None
+    notes: dict[str, Any] | None
+    name = _note("name")
+    hooks = _note("hooks")
+    grad = _note("grad")
 
     @property
     def line(self) -> str:
@@ -226,16 +240,18 @@ METHODS: set[CodeType] = set()  # the code of the methods that only pass on to a
 _new = object.__new__
 
 
-class Plan(NamedTuple):
+class Plan:
     """What to keep of an operation, given which of its inputs require gradients: the values that the rules read."""
 
-    differentiable: bool
-    keeps_result: bool
-    reads: tuple[int, ...]
-    leaves_out: tuple[int, ...]
+    __slots__ = ("differentiable", "keeps_result", "leaves_out", "reads", "reads_first", "reads_second")
 
-
-EVERYTHING = Plan(False, True, (), ())
+    def __init__(self, differentiable: bool, keeps_result: bool, reads: tuple[int, ...], count: int) -> None:
+        self.differentiable = differentiable
+        self.keeps_result = keeps_result
+        self.reads = reads
+        self.leaves_out = tuple(i for i in range(count) if i not in reads)
+        self.reads_first = 0 in reads
+        self.reads_second = 1 in reads
 
 
 def record(
@@ -267,8 +283,7 @@ def record(
     node.shape = value.shape
     node.dtype = value.dtype
     node.requires_grad = plan.differentiable
-    node.live = True
-    node.name = node.hooks = node.grad = None
+    node.notes = None
     node.scope = mode.scope
     frame = sys._getframe(depth)
     if mode.precise:

@@ -17,6 +17,7 @@ Read next: `rules/` (the functions), `backward.py` (the walk), `methods.py` (the
 from __future__ import annotations
 
 import copy
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -29,7 +30,7 @@ from .backward import backward
 from .boundary import LITERALS, array_remedy, check_differentiable, explained, foreign, numbers
 from .methods import ArrayMethods
 from .primitives import COMPOSITES, NEUTRAL, PICK, PRIMITIVES, Primitive, missing
-from .recording import AnyNode, Array, Leaf, Mode, Node, here, record, thread, tick
+from .recording import AnyNode, Array, Leaf, Mode, Node, Plan, here, record, thread, tick
 from .rules.index import getitem
 from .rules.shape import DETACH
 
@@ -42,7 +43,7 @@ def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     return lambda self: unary(primitive, self)
 
 
-def _binary(ufunc: np.ufunc) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+def _binary(ufunc: Callable[..., Any]) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
     """The operator of a ufunc, its reflected form and its in-place form."""
     primitive = PRIMITIVES[ufunc]
     return (
@@ -292,7 +293,7 @@ class Tensor(ArrayMethods):
     __truediv__, __rtruediv__, __itruediv__ = _binary(np.divide)
     __floordiv__, __rfloordiv__, __ifloordiv__ = _binary(np.floor_divide)
     __mod__, __rmod__, __imod__ = _binary(np.remainder)
-    __pow__, __rpow__, __ipow__ = _binary(np.power)
+    __pow__, __rpow__, __ipow__ = _binary(operator.pow)
     __matmul__, __rmatmul__, __imatmul__ = _binary(np.matmul)
     __and__, __rand__, __iand__ = _binary(np.bitwise_and)
     __or__, __ror__, __ior__ = _binary(np.bitwise_or)
@@ -335,6 +336,9 @@ class Tensor(ArrayMethods):
         return unary(primitive, inputs[0]) if len(inputs) == 1 else apply(primitive, inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        primitive = PRIMITIVES.get(function)
+        if primitive is not None and primitive.simple and not kwargs and len(args) == 1:
+            return unary(primitive, args[0])
         return call(function, args, kwargs)
 
 
@@ -451,39 +455,90 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
 def unary(primitive: Primitive, x: Any) -> Any:
     """`apply` for one tensor and no settings: the same steps, unrolled, since most operations pass here."""
     mode = thread.mode
-    if not mode.plain or x._view is not None or not x._node.live:
+    parent = x._node
+    if mode.precise or x._view is not None or primitive.view:
         return apply(primitive, (x,), None, 3)
     array = x._data
-    parent = x._node
     try:
         value = primitive.function(array)
     except (ValueError, TypeError, IndexError) as error:
         raise explained(error, primitive, [array]) from error
+    if not (parent.live and mode.enabled):
+        return constant(np.asarray(value))
+    plans = primitive.unary_plans or primitive.small_plans(1)
+    plan = plans[parent.requires_grad]
+    node = _new(Node)
+    node.guards = ()
+    if not plan.reads:
+        array = parent
+    elif parent.primitive is None:
+        node.guards = (parent,)
+    node.inputs = (array,)
+    node.parents = (parent,)
+    return _placed(node, primitive, value, plan, mode)
+
+
+def binary(primitive: Primitive, a: Any, b: Any) -> Any:
+    """`apply` for two operands and no settings, unrolled like `unary`."""
+    mode = thread.mode
+    first = second = None
+    wants = 0
+    live = False
+    left, right = a, b
+    if isinstance(a, Tensor):
+        if a._view is not None:
+            views.follow(a)
+        first = a._node
+        left = a._data
+        if first.live:
+            live = True
+            wants = first.requires_grad
+    if isinstance(b, Tensor):
+        if b._view is not None:
+            views.follow(b)
+        second = b._node
+        right = b._data
+        if second.live:
+            live = True
+            if second.requires_grad:
+                wants += 2
+    if mode.precise or (first is None and type(a) not in LITERALS) or (second is None and type(b) not in LITERALS):
+        return apply(primitive, (a, b), None, 3)
+    try:
+        value = primitive.function(left, right)
+    except (ValueError, TypeError, IndexError) as error:
+        raise explained(error, primitive, [left, right]) from error
+    if not (live and mode.enabled):
+        return constant(np.asarray(value))
+    plans = primitive.binary_plans or primitive.small_plans(2)
+    plan = plans[wants]
+    node = _new(Node)
+    node.guards = ()
+    if first is not None:
+        if not plan.reads_first:
+            left = first
+        elif first.primitive is None:
+            node.guards = (first,)
+    if second is not None:
+        if not plan.reads_second:
+            right = second
+        elif second.primitive is None:
+            node.guards += (second,)
+    node.inputs = (left, right)
+    node.parents = (first, second)
+    return _placed(node, primitive, value, plan, mode)
+
+
+def _placed(node: Node, primitive: Primitive, value: Any, plan: Plan, mode: Mode) -> Tensor:
+    """Fill in what the unrolled forms have in common."""
     if type(value) is not np.ndarray:
         value = np.asarray(value)
-    plans = primitive.unary_plans
-    differentiable, keeps_result, reads, _ = plans[parent.requires_grad] if plans else primitive.small_plans(1)[parent.requires_grad]
-    node = _new(Node)
-    if reads:
-        node.inputs = (array,)
-        node.guards = (parent,) if parent.primitive is None else ()
-    else:
-        node.inputs = (parent,)
-        node.guards = ()
-    node.parents = (parent,)
-    node.value = value if keeps_result else None
-    return _placed(node, primitive, value, differentiable, mode)
-
-
-def _placed(node: Node, primitive: Primitive, value: Array, differentiable: bool, mode: Mode) -> Tensor:
-    """Fill in what the unrolled forms have in common."""
     node.primitive = primitive
-    node.settings = None
+    node.settings = node.notes = None
+    node.value = value if plan.keeps_result else None
     node.shape = value.shape
     node.dtype = value.dtype
-    node.requires_grad = differentiable
-    node.live = True
-    node.name = node.hooks = node.grad = None
+    node.requires_grad = plan.differentiable
     node.scope = mode.scope
     frame = sys._getframe(3)
     node.code = frame.f_code
@@ -494,64 +549,6 @@ def _placed(node: Node, primitive: Primitive, value: Array, differentiable: bool
     result._node = node
     result._view = None
     return result
-
-
-def binary(primitive: Primitive, a: Any, b: Any) -> Any:
-    """`apply` for two operands and no settings, unrolled like `unary`."""
-    mode = thread.mode
-    wants = 0
-    live = False
-    if isinstance(a, Tensor):
-        if a._view is not None:
-            views.follow(a)
-        first = a._node
-        if first.live:
-            live = True
-            wants = first.requires_grad
-        left = a._data
-    elif type(a) in LITERALS:
-        first, left = None, a
-    else:
-        return apply(primitive, (a, b), None, 3)
-    if isinstance(b, Tensor):
-        if b._view is not None:
-            views.follow(b)
-        second = b._node
-        if second.live:
-            live = True
-            if second.requires_grad:
-                wants += 2
-        right = b._data
-    elif type(b) in LITERALS:
-        second, right = None, b
-    else:
-        return apply(primitive, (a, b), None, 3)
-    if not live or not mode.plain:
-        return apply(primitive, (a, b), None, 3)
-    try:
-        value = primitive.function(left, right)
-    except (ValueError, TypeError, IndexError) as error:
-        raise explained(error, primitive, [left, right]) from error
-    if type(value) is not np.ndarray:
-        value = np.asarray(value)
-    plans = primitive.binary_plans
-    differentiable, keeps_result, reads, _ = plans[wants] if plans else primitive.small_plans(2)[wants]
-    node = _new(Node)
-    node.guards = ()
-    if first is not None:
-        if 0 not in reads:
-            left = first
-        elif first.primitive is None:
-            node.guards = (first,)
-    if second is not None:
-        if 1 not in reads:
-            right = second
-        elif second.primitive is None:
-            node.guards += (second,)
-    node.inputs = (left, right)
-    node.parents = (first, second)
-    node.value = value if keeps_result else None
-    return _placed(node, primitive, value, differentiable, mode)
 
 
 def _computed(value: Array, primitive: Primitive) -> Array:

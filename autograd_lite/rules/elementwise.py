@@ -9,6 +9,7 @@ Read next: `reduce.py`.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def _power_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 rule(np.power, _power_base, _power_exponent)
+rule(operator.pow, _power_base, _power_exponent, arrays=2, name="power")  # x ** 2, which NumPy computes as a square
 
 # exponentials and logarithms
 rule(np.exp, lambda g, y, x: g * y)

@@ -16,10 +16,8 @@ from ..primitives import nondifferentiable, rule
 
 def unreduced(values: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     """The result of a reduction of `x` with the reduced axes back, of length 1."""
-    if keepdims or values.ndim == x.ndim:
+    if keepdims or axis is None:
         return values
-    if axis is None:
-        return np.reshape(values, (1,) * x.ndim)
     axes = axis if isinstance(axis, tuple) else (axis,)
     return np.expand_dims(values, tuple(each % x.ndim for each in axes))
 
@@ -36,11 +34,11 @@ def count(x: Any, y: Any) -> Any:
 
 rule(
     np.sum,
-    lambda g, y, x, axis=None, keepdims=False, where=True: spread(g, x, axis, keepdims)
+    lambda g, y, x, axis=None, keepdims=False, where=True: unreduced(g, x, axis, keepdims)
     if where is True
     else np.where(where, spread(g, x, axis, keepdims), 0),
 )
-rule(np.mean, lambda g, y, x, axis=None, keepdims=False: spread(g / count(x, g), x, axis, keepdims))
+rule(np.mean, lambda g, y, x, axis=None, keepdims=False: unreduced(g / count(x, g), x, axis, keepdims))
 
 
 def _extreme(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
