@@ -83,59 +83,82 @@ def walk(
     tensors and are recorded. With `freeing`, each node's values are dropped when they have been used.
     """
     wanted = None if ends is None else leading_to(root, ends)
-    table: dict[AnyNode, Any] = {root: seed}
-    waiting = [(-root.when, root)]
-    while waiting:
-        node = heappop(waiting)[1]
-        g = table.pop(node)
+    table: dict[AnyNode, Any] = {}
+    waiting: list[tuple[int, AnyNode]] = []
+    node, g = root, seed
+    while True:
         primitive = node.primitive
         if node.notes is not None and node.hooks is not None:
             g = _call_hooks(node, g)
+        ahead = None  # in a chain the next node is known: it passes by the table
         if primitive is None or (ends is not None and node in ends):
             found(node, g)
-            continue
-        inputs = node.inputs
-        when = node.when
-        for leaf in node.guards:
-            if leaf.when > when or leaf.guard is not None:
-                _check_unchanged(node, leaf)
-        if inputs is None:
-            raise _freed(node)
-        y = node.value
-        if lift is not None:
-            inputs, y = _lifted(node, lift)
-        settings = node.settings
-        if settings and not settings.keys() <= primitive.takes:
-            settings = {key: value for key, value in settings.items() if key in primitive.takes}
-        if type(g) is list:
-            g = _fill(node, g)
-        joint = primitive.joint
-        if joint is not None:
-            results = joint(g, y, *inputs, **settings or {})
         else:
-            results = primitive.rules
-        for parent, result in zip(node.parents, results):  # noqa: B905  # strict= costs 100 ns a node, and rules may return fewer
-            if parent is None or not (parent.requires_grad if wanted is None else parent in wanted) or result is None:
-                continue
+            inputs = node.inputs
+            for leaf in node.guards:
+                if leaf.when > node.when or leaf.guard is not None:
+                    _check_unchanged(node, leaf)
+            if inputs is None:
+                raise _freed(node)
+            y = node.value
+            if lift is not None:
+                inputs, y = _lifted(node, lift)
+            settings = node.settings
+            if settings and not settings.keys() <= primitive.takes:
+                settings = {key: value for key, value in settings.items() if key in primitive.takes}
+            if type(g) is list:
+                g = _fill(node, g)
+            joint = primitive.joint
             if joint is None:
-                result = result(g, y, *inputs, **settings) if settings else result(g, y, *inputs)
-            if result.shape != parent.shape or result.dtype is not parent.dtype:
-                if primitive is PICK:
-                    result = _collect(table.get(parent), node, result)
-                else:
-                    result = fit(result, parent, node, ends)
-            if parent in table:
-                if type(result) is not list:
-                    table[parent] = table[parent] + result
-            elif parent.primitive is None and parent.notes is None and wanted is None:
-                found(parent, result)
+                results = primitive.rules
             else:
-                table[parent] = result
-                heappush(waiting, (-parent.when, parent))
-            result = None
-        if freeing:
-            node.inputs = node.value = None
-        g = y = inputs = results = None
+                if primitive.asks_wanted:
+                    results = joint(g, y, *inputs, wanted=_wanted(node, wanted), **settings or {})
+                else:
+                    results = joint(g, y, *inputs, **settings or {})
+            for parent, result in zip(node.parents, results):  # noqa: B905  # strict= costs 100 ns a node, and a joint rule may return fewer
+                if parent is None or not (parent.requires_grad if wanted is None else parent in wanted) or result is None:
+                    continue
+                if joint is None:
+                    result = result(g, y, *inputs, **settings) if settings else result(g, y, *inputs)
+                if result.shape != parent.shape or result.dtype is not parent.dtype:
+                    if primitive is PICK:
+                        result = _collect(table.get(parent), node, result)
+                    else:
+                        result = fit(result, parent, node, ends)
+                if parent is ahead:
+                    ahead_g = ahead_g + result
+                elif parent in table:
+                    if type(result) is not list:
+                        table[parent] = table[parent] + result
+                elif parent.primitive is None and parent.notes is None and wanted is None:
+                    found(parent, result)
+                elif ahead is None and not waiting:
+                    ahead, ahead_g = parent, result
+                else:
+                    table[parent] = result
+                    heappush(waiting, (-parent.when, parent))
+                result = None  # lest it counts as a reference when a leaf asks who else can reach its gradient
+            if freeing:
+                node.inputs = node.value = None
+            y = inputs = results = None
+        if ahead is not None:
+            if not waiting:
+                node, g = ahead, ahead_g
+                continue
+            table[ahead] = ahead_g
+            heappush(waiting, (-ahead.when, ahead))
+        if not waiting:
+            return
+        node = heappop(waiting)[1]
+        g = table.pop(node)
+
+
+def _wanted(node: Node, wanted: set[AnyNode] | None) -> list[bool]:
+    """For every input whether its gradient is needed: a joint rule that asks saves itself the others."""
+    if wanted is None:
+        return [parent is not None and parent.requires_grad for parent in node.parents]
+    return [parent in wanted for parent in node.parents]
 
 
 def _collect(gradients: list[Any] | None, node: Node, gradient: Any) -> list[Any]:
@@ -154,12 +177,12 @@ def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -
     """
     shape = parent.shape
     if gradient.shape != shape:
-        if shape != node.shape and node.primitive.ufunc and gradient.shape != node.shape:
+        if shape != node.shape and node.primitive.elementwise and gradient.shape != node.shape:
             gradient = np.broadcast_to(gradient, node.shape)
         if gradient.ndim > len(shape) or gradient.size > parent.size:
             gradient = summed_to(gradient, shape)
         if gradient.shape != shape and not (
-            parent.primitive is not None and parent.primitive.ufunc and parent.notes is None and (ends is None or parent not in ends)
+            parent.primitive is not None and parent.primitive.elementwise and parent.notes is None and (ends is None or parent not in ends)
         ):
             gradient = np.broadcast_to(gradient, shape)
     if gradient.dtype != parent.dtype:

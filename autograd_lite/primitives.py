@@ -32,6 +32,7 @@ Bound: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 NEUTRAL = frozenset({"dtype", "casting", "order", "subok", "copy"})
 # What a rule may ask of an input without the engine having to keep the input's values.
 _FORM = frozenset({"shape", "dtype", "ndim", "size"})
+_NO_CODE = (lambda: None).__code__
 _ALL = (1 << 62) - 1  # a rule that reads everything: bit 0 is the result, the inputs have the bits above it
 
 
@@ -54,11 +55,12 @@ class Primitive:
         self.function = function
         self.rules = rules
         self.joint = joint
+        self.asks_wanted = joint is not None and "wanted" in getattr(joint, "__code__", _NO_CODE).co_varnames
         self.sequence = sequence  # the arrays arrive in one list: np.concatenate([a, b])
         self.variadic = variadic  # any number of arrays follow one another: getitem(x, i, j)
         self.view = view  # the result may share memory with its first input
         self.name = name or getattr(function, "__name__", type(function).__name__)
-        self.ufunc = isinstance(function, np.ufunc)
+        self.elementwise = isinstance(function, np.ufunc) and function.signature is None
         self.arity = function.nin if isinstance(function, np.ufunc) else len(rules) if arrays is None else arrays
         self.simple = self.arity == 1 and not (sequence or variadic or view)
         self._signature = signature
@@ -103,7 +105,7 @@ class Primitive:
             found = [
                 None if each is None else _study(each, self.arity) for each in ([self.joint] if self.joint else self.rules)
             ]
-            takes: frozenset[str] = frozenset().union(*(each[1] for each in found if each is not None))
+            takes: frozenset[str] = frozenset().union(*(each[1] for each in found if each is not None)) - {"wanted"}
             self._studied = tuple(None if each is None else each[0] for each in found), takes
         return self._studied
 

@@ -22,6 +22,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -75,6 +76,11 @@ def switched(**changes: Any) -> Iterator[None]:
         thread.mode = before
 
 
+@lru_cache(64)
+def _enabled(mode: Mode, enabled: bool) -> Mode:
+    return mode.but(enabled=enabled)
+
+
 class no_grad:
     """Compute without recording: nothing inside can be differentiated. For this thread only.
 
@@ -90,7 +96,7 @@ class no_grad:
 
     def __enter__(self) -> None:
         self.before = thread.mode
-        thread.mode = self.before.but(enabled=self.enabled)
+        thread.mode = _enabled(self.before, self.enabled)
 
     def __exit__(self, *exc: object) -> None:
         thread.mode = self.before

@@ -49,7 +49,7 @@ def _binary(ufunc: Callable[..., Any]) -> tuple[Callable[[Any, Any], Any], Calla
     return (
         lambda self, other: binary(primitive, self, other),
         lambda self, other: binary(primitive, other, self),
-        lambda self, other: views.assign(self, binary(primitive, self, other)),
+        lambda self, other: views.update(self, primitive, other),
     )
 
 

@@ -66,6 +66,18 @@ def stamp(handle: Recorded) -> None:
         handle = handle._view.base
 
 
+def update(handle: Recorded, primitive: Primitive, other: Any) -> Any:
+    """`handle += other` and its like: into the array where nothing of it is recorded, else as a new value."""
+    follow(handle)
+    if not (isinstance(primitive.function, np.ufunc) and _in_memory(handle, other)):
+        return assign(handle, handle._apply(primitive, (handle, other)))
+    _check_writable(handle)
+    memory = _memory(handle)
+    primitive.function(memory, other._data if isinstance(other, Recorded) else other, out=memory)
+    stamp(handle)
+    return handle
+
+
 def assign(handle: Recorded, new: Any) -> Any:
     """Make this handle, and every view of the same values, see `new`."""
     follow(handle)
