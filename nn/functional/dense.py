@@ -1,0 +1,94 @@
+"""Matrix layers: a linear map, and rows of a table by number.
+
+Read next: `activations.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import autograd_lite as ag
+
+from .losses import position
+
+
+@ag.primitive
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """x w^T + b: input (..., in), weight (out, in), bias (out,) or None; the result is (..., out).
+
+    >>> import numpy as np
+    >>> linear(np.ones((5, 2)), np.ones((3, 2)), np.zeros(3)).shape
+    (5, 3)
+    """
+    if weight.ndim > 2 or input.ndim == 0 or input.shape[-1] != weight.shape[-1]:
+        raise ValueError(
+            f"linear: input of shape {input.shape} and weight {weight.shape}: the last axis of the input must be "
+            f"the weight's in_features, {weight.shape[-1]}."
+        )
+    return input @ weight.T if bias is None else input @ weight.T + bias
+
+
+def _linear_input(g: Any, y: Any, x: Any, w: Any, b: Any = None) -> Any:
+    return np.expand_dims(g, -1) * w if w.ndim == 1 else g @ w
+
+
+def _linear_weight(g: Any, y: Any, x: Any, w: Any, b: Any = None) -> Any:
+    if x.ndim == 2 and w.ndim == 2:
+        return g.T @ x
+    if w.ndim == 1:
+        return np.reshape(g, -1) @ np.reshape(x, (-1, x.shape[-1]))
+    return np.reshape(g, (-1, g.shape[-1])).T @ np.reshape(x, (-1, x.shape[-1]))
+
+
+linear.def_rule(_linear_input, _linear_weight, lambda g, y, x, w, b=None: g)
+
+
+@ag.primitive
+def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """Rows of a table: weight[input] for integers of any shape; row `padding_idx` receives no gradient.
+
+    Raises TypeError for numbers that are no integers, IndexError for one outside the table (negative ones too).
+
+    >>> import numpy as np
+    >>> embedding(np.array([[0, 2]]), np.eye(3)).shape
+    (1, 2, 3)
+    """
+    if input.dtype.kind not in "iu":
+        raise TypeError(f"embedding: row numbers must be integers, not {input.dtype}.")
+    if isinstance(input, np.ndarray):
+        bad = (input < 0) | (input >= weight.shape[0])
+        if np.logical_or.reduce(bad, axis=None):
+            place = np.argwhere(bad)[0]
+            raise IndexError(
+                f"embedding: {input[tuple(place)]} at {position(place)} is no row of a table of {weight.shape[0]}."
+            )
+    return weight[input]
+
+
+@ag.primitive
+def rows_gathered(g: Any, input: Any, rows: int, padding_idx: int | None) -> Any:
+    """The gradients of a table's rows: each is added as often as the row was taken."""
+    result = np.zeros((rows, *g.shape[input.ndim :]), g.dtype)
+    np.add.at(result, input, g)
+    if padding_idx is not None:
+        result[padding_idx] = 0
+    return result
+
+
+def _gathered_rule(h: Any, y: Any, g: Any, input: Any, rows: int, padding_idx: int | None) -> Any:
+    taken = embedding(input, h)
+    if padding_idx is None:
+        return taken
+    counts = input != padding_idx % rows
+    return taken * np.reshape(counts, input.shape + (1,) * (taken.ndim - input.ndim))
+
+
+rows_gathered.def_rule(_gathered_rule, None)
+embedding.def_rule(
+    None,
+    lambda g, y, input, weight, padding_idx=None: rows_gathered(
+        g, input, rows=weight.shape[0], padding_idx=padding_idx
+    ),
+)
