@@ -51,8 +51,10 @@ class Primitive:
         view: bool = False,
         name: str | None = None,
         signature: str | None = None,
+        forward: Callable[..., Any] | None = None,
     ) -> None:
-        self.function = function
+        self.called = function  # the function as users know it
+        self.function = forward or function  # what computes it: the same values, perhaps by a shorter way
         self.rules = rules
         self.joint = joint
         self.asks_wanted = joint is not None and "wanted" in getattr(joint, "__code__", _NO_CODE).co_varnames
@@ -81,7 +83,7 @@ class Primitive:
     @property
     def label(self) -> str:
         """The name as a user writes it: np.exp, np.linalg.inv, sigmoid."""
-        return public_name(self.function) or self.name
+        return public_name(self.called) or str(self.name)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ class Primitive:
             if self._signature is not None:
                 self._names = tuple(self._signature.split())
             else:
-                self._names = tuple(inspect.signature(self.function).parameters)
+                self._names = tuple(inspect.signature(self.called).parameters)
         return self._names
 
     @property
@@ -161,7 +163,7 @@ class Primitive:
             if len(args) > arity:
                 extra = dict(zip(self.names[arity:], args[arity:], strict=False))
                 if len(args) > len(self.names) or extra.keys() & kwargs.keys():
-                    self.function(*args, **kwargs)  # raises NumPy's own TypeError
+                    self.called(*args, **kwargs)  # raises NumPy's own TypeError
                 settings = {**extra, **kwargs}
                 inputs = args[:arity]
             elif len(args) < arity:

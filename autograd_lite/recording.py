@@ -213,8 +213,8 @@ class Node(_Formed):
     """
 
     __slots__ = (
-        "__weakref__", "code", "dtype", "guards", "inputs", "instruction", "notes", "parents",
-        "primitive", "requires_grad", "scope", "settings", "shape", "value", "when",
+        "__weakref__", "_code", "_instruction", "_scope", "dtype", "guards", "inputs", "notes", "parents", "primitive",
+        "requires_grad", "settings", "shape", "value", "when",
     )  # fmt: skip
     live = True
     primitive: Primitive
@@ -227,17 +227,40 @@ class Node(_Formed):
     requires_grad: bool
     guards: tuple[Leaf, ...]
     when: int
-    code: CodeType
-    instruction: int
-    scope: tuple[str, ...]
+    _code: CodeType
+    _instruction: int
+    _scope: tuple[str, ...]
     notes: dict[str, Any] | None
     name = _note("name")
     hooks = _note("hooks")
     grad = _note("grad")
 
+    def place(self, frame: FrameType) -> None:
+        """Note the line that is being executed in `frame`: always in a trace and in anomaly mode, and otherwise only
+        where a later write could spoil what was recorded, since it costs a tenth of a small operation."""
+        self._code = frame.f_code
+        self._instruction = frame.f_lasti
+
+    @property
+    def code(self) -> CodeType | None:
+        """The code object that the operation stands in, if it was noted."""
+        return getattr(self, "_code", None)
+
+    @property
+    def instruction(self) -> int:
+        """The instruction within `code`."""
+        return self._instruction
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """The names of the modules and `ag.scope` blocks that the operation was traced in."""
+        return getattr(self, "_scope", ())
+
     @property
     def line(self) -> str:
         """Where the operation stands in the user's code: 'file.py:12: z = np.exp(x)'."""
+        if self.code is None:
+            return "line not recorded; ag.detect_anomaly() records it"
         return describe_line(self.code, self.instruction)
 
 
@@ -290,14 +313,12 @@ def record(
     node.dtype = value.dtype
     node.requires_grad = plan.differentiable
     node.notes = None
-    node.scope = mode.scope
-    frame = sys._getframe(depth)
     if mode.precise:
-        frame = users_frame(frame)
-    elif frame.f_code in METHODS:
-        frame = frame.f_back  # type: ignore[assignment]  # a method is always called by somebody
-    node.code = frame.f_code
-    node.instruction = frame.f_lasti
+        node._scope = mode.scope
+        node.place(users_frame(sys._getframe(depth)))
+    elif node.guards:
+        frame = sys._getframe(depth)
+        node.place(users_frame(frame) if frame.f_code in METHODS else frame)
     node.when = tick()
     return node
 

@@ -30,7 +30,7 @@ from .backward import backward
 from .boundary import LITERALS, array_remedy, check_differentiable, explained, foreign, numbers
 from .methods import ArrayMethods
 from .primitives import COMPOSITES, NEUTRAL, PICK, PRIMITIVES, Primitive, missing
-from .recording import AnyNode, Array, Leaf, Mode, Node, Plan, here, record, thread, tick
+from .recording import AnyNode, Array, Leaf, Node, here, record, thread, tick
 from .rules.index import getitem
 from .rules.shape import DETACH
 
@@ -463,19 +463,34 @@ def unary(primitive: Primitive, x: Any) -> Any:
         value = primitive.function(array)
     except (ValueError, TypeError, IndexError) as error:
         raise explained(error, primitive, [array]) from error
+    if type(value) is not np.ndarray:
+        if isinstance(value, (tuple, list)):
+            return apply(primitive, (x,), None, 3)
+        value = np.asarray(value)
     if not (parent.live and mode.enabled):
-        return constant(np.asarray(value))
-    plans = primitive.unary_plans or primitive.small_plans(1)
-    plan = plans[parent.requires_grad]
+        return constant(value)
+    plan = (primitive.unary_plans or primitive.small_plans(1))[parent.requires_grad]
     node = _new(Node)
     node.guards = ()
     if not plan.reads:
         array = parent
     elif parent.primitive is None:
         node.guards = (parent,)
+        node.place(sys._getframe(2))
     node.inputs = (array,)
     node.parents = (parent,)
-    return _placed(node, primitive, value, plan, mode)
+    node.primitive = primitive
+    node.settings = node.notes = None
+    node.value = value if plan.keeps_result else None
+    node.shape = value.shape
+    node.dtype = value.dtype
+    node.requires_grad = plan.differentiable
+    node.when = tick()
+    result = _new(Tensor)
+    result._data = value
+    result._node = node
+    result._view = None
+    return result
 
 
 def binary(primitive: Primitive, a: Any, b: Any) -> Any:
@@ -493,6 +508,8 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
         if first.live:
             live = True
             wants = first.requires_grad
+    elif type(a) not in LITERALS:
+        return apply(primitive, (a, b), None, 3)
     if isinstance(b, Tensor):
         if b._view is not None:
             views.follow(b)
@@ -502,16 +519,21 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
             live = True
             if second.requires_grad:
                 wants += 2
-    if mode.precise or (first is None and type(a) not in LITERALS) or (second is None and type(b) not in LITERALS):
+    elif type(b) not in LITERALS:
+        return apply(primitive, (a, b), None, 3)
+    if mode.precise:
         return apply(primitive, (a, b), None, 3)
     try:
         value = primitive.function(left, right)
     except (ValueError, TypeError, IndexError) as error:
         raise explained(error, primitive, [left, right]) from error
+    if type(value) is not np.ndarray:
+        if isinstance(value, (tuple, list)):
+            return apply(primitive, (a, b), None, 3)
+        value = np.asarray(value)
     if not (live and mode.enabled):
-        return constant(np.asarray(value))
-    plans = primitive.binary_plans or primitive.small_plans(2)
-    plan = plans[wants]
+        return constant(value)
+    plan = (primitive.binary_plans or primitive.small_plans(2))[wants]
     node = _new(Node)
     node.guards = ()
     if first is not None:
@@ -519,30 +541,21 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
             left = first
         elif first.primitive is None:
             node.guards = (first,)
+            node.place(sys._getframe(2))
     if second is not None:
         if not plan.reads_second:
             right = second
         elif second.primitive is None:
             node.guards += (second,)
+            node.place(sys._getframe(2))
     node.inputs = (left, right)
     node.parents = (first, second)
-    return _placed(node, primitive, value, plan, mode)
-
-
-def _placed(node: Node, primitive: Primitive, value: Any, plan: Plan, mode: Mode) -> Tensor:
-    """Fill in what the unrolled forms have in common."""
-    if type(value) is not np.ndarray:
-        value = np.asarray(value)
     node.primitive = primitive
     node.settings = node.notes = None
     node.value = value if plan.keeps_result else None
     node.shape = value.shape
     node.dtype = value.dtype
     node.requires_grad = plan.differentiable
-    node.scope = mode.scope
-    frame = sys._getframe(3)
-    node.code = frame.f_code
-    node.instruction = frame.f_lasti
     node.when = tick()
     result = _new(Tensor)
     result._data = value
