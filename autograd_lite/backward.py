@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .primitives import PICK
-from .recording import AnyNode, Array, Leaf, Node, fingerprint, history
+from .recording import AnyNode, Array, Leaf, Node, fingerprint, history, record, thread
 
 Lift = Callable[[Any, AnyNode], Any]
 
@@ -219,7 +219,13 @@ def _lifted(node: Node, lift: Lift) -> tuple[list[Any], Any]:
         value if parent is None or value is parent else lift(value, parent)
         for value, parent in zip(node.inputs, node.parents, strict=True)
     ]
-    return inputs, None if node.value is None else lift(node.value, node)
+    if not isinstance(node.value, tuple):
+        return inputs, None if node.value is None else lift(node.value, node)
+    picks = [
+        record(PICK, PICK.plan(node.requires_grad, 1), each, [None], [node], False, {"index": i}, thread.mode, 2)
+        for i, each in enumerate(node.value)
+    ]
+    return inputs, tuple(lift(each, pick) for each, pick in zip(node.value, picks, strict=True))
 
 
 def _freed(node: Node) -> Exception:

@@ -145,6 +145,10 @@ class Primitive:
                 return arg._apply(self, args, settings)
         return self.function(list(args), **settings) if self.sequence else self.function(*args, **settings)
 
+    def fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether the rules know every part of a call; if they do not, a composite of the same function may."""
+        return len(args) >= self.arity and (not kwargs or kwargs.keys() - NEUTRAL <= self.takes)
+
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         """Split a call, however its arguments were passed, into array inputs and settings."""
         settings = kwargs
@@ -173,7 +177,7 @@ class Primitive:
             if "out" in settings:
                 settings = {key: value for key, value in settings.items() if key != "out" or value is not None}
             settings = {key: value for key, value in settings.items() if value is not np._NoValue}
-            if self.differentiable and not settings.keys() <= self.takes:
+            if "out" in settings or (self.differentiable and not settings.keys() <= self.takes):
                 self._refuse(settings)
         return inputs, settings
 
@@ -219,9 +223,6 @@ def _study(each: Rule, arity: int) -> tuple[int, set[str]]:
             mask |= _ALL & ~((1 << len(arrays)) - 1)
     return mask, settings
 
-
-# One result out of an operation that has several; the walk collects their gradients into one tuple.
-PICK = Primitive(lambda results, index: results[index], (lambda g, y, results, index: g,), name="pick")
 
 # One result out of an operation that has several; the walk collects their gradients into one tuple.
 PICK = Primitive(lambda results, index: results[index], (lambda g, y, results, index: g,), name="pick")

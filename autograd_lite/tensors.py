@@ -608,10 +608,10 @@ class _Tuple(tuple[Array, ...]):
 def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a NumPy function on tensors, through its rules or as the composition of others."""
     primitive = PRIMITIVES.get(function)
-    if primitive is not None:
+    body = COMPOSITES.get(function)
+    if primitive is not None and (body is None or primitive.fits(args, kwargs)):
         inputs, settings = primitive.bind(args, kwargs)
         return apply(primitive, inputs, settings, 3)
-    body = COMPOSITES.get(function)
     if body is None:
         raise missing(function)
     if kwargs.get("out") is not None:
