@@ -165,7 +165,8 @@ def _collect(gradients: list[Any] | None, node: Node, gradient: Any) -> list[Any
     """The gradients of an operation's several results, gathered in one list."""
     if gradients is None:
         gradients = [None] * len(node.parents[0].shape)
-    gradients[node.settings["index"]] = gradient
+    index = node.settings["index"]
+    gradients[index] = gradient if gradients[index] is None else gradients[index] + gradient
     return gradients
 
 
