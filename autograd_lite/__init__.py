@@ -4,7 +4,14 @@ Read next: `tensors.py`.
 """
 
 from .custom import primitive
+from .derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .program import Program
+from .recomputing import checkpoint
 from .recording import enable_grad, is_grad_enabled, no_grad, scope
 from .tensors import Tensor, tensor
+from .tracing import trace
 
-__all__ = ["Tensor", "enable_grad", "is_grad_enabled", "no_grad", "primitive", "scope", "tensor"]
+__all__ = [
+    "Program", "Tensor", "checkpoint", "enable_grad", "grad", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp",
+    "no_grad", "primitive", "scope", "tensor", "trace", "value_and_grad", "vjp",
+]  # fmt: skip
