@@ -58,7 +58,8 @@ def deliver(leaf: AnyNode, gradient: Any) -> None:
     if leaf.grad is not None:
         np.add(leaf.grad, gradient, out=leaf.grad)
         return
-    gradient = np.asarray(gradient)
+    if type(gradient) is not np.ndarray:
+        gradient = np.asarray(gradient)
     # A rule may hand on its g, an input or a view of one. Two references (this frame's and getrefcount's own argument,
     # besides the walk's one) mean that the array was made by the last rule and belongs to this leaf.
     if gradient.base is not None or sys.getrefcount(gradient) > _ONLY_THE_WALKS:
@@ -113,11 +114,12 @@ def walk(
                 results = primitive.rules
             else:
                 if primitive.asks_wanted:
-                    results = joint(g, y, *inputs, wanted=_wanted(node, wanted), **settings or {})
+                    asked = node.wants if wanted is None else [parent in wanted for parent in node.parents]
+                    results = joint(g, y, *inputs, wanted=asked, **settings or {})
                 else:
                     results = joint(g, y, *inputs, **settings or {})
-            for parent, result in zip(node.parents, results):  # noqa: B905  # strict= costs 100 ns a node, and a joint rule may return fewer
-                if parent is None or not (parent.requires_grad if wanted is None else parent in wanted) or result is None:
+            for parent, result, want in zip(node.parents, results, node.wants):  # noqa: B905  # strict= costs 100 ns a node, and a joint rule may return fewer
+                if not want or result is None or (wanted is not None and parent not in wanted):
                     continue
                 if joint is None:
                     result = result(g, y, *inputs, **settings) if settings else result(g, y, *inputs)
@@ -152,13 +154,6 @@ def walk(
             return
         node = heappop(waiting)[1]
         g = table.pop(node)
-
-
-def _wanted(node: Node, wanted: set[AnyNode] | None) -> list[bool]:
-    """For every input whether its gradient is needed: a joint rule that asks saves itself the others."""
-    if wanted is None:
-        return [parent is not None and parent.requires_grad for parent in node.parents]
-    return [parent in wanted for parent in node.parents]
 
 
 def _collect(gradients: list[Any] | None, node: Node, gradient: Any) -> list[Any]:

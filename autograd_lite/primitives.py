@@ -65,6 +65,8 @@ class Primitive:
         self.elementwise = isinstance(function, np.ufunc) and function.signature is None
         self.arity = function.nin if isinstance(function, np.ufunc) else len(rules) if arrays is None else arrays
         self.simple = self.arity == 1 and not (sequence or variadic or view)
+        # Inside the library a line says nothing to a user: it is not noted.
+        self.internal = getattr(self.called, "__module__", "").partition(".")[0] in ("nn", __package__)
         self._signature = signature
         self._studied: tuple[tuple[int | None, ...], frozenset[str]] | None = None
         self._plans: dict[tuple[int, int], Plan] = {}
@@ -119,12 +121,13 @@ class Primitive:
             masks = self._study()[0]
             if self.joint is not None:
                 masks *= count
+            wanted = tuple(mask is not None and bool(wants >> i & 1) for i, mask in enumerate(masks[:count]))
+            wanted += (False,) * (count - len(wanted))
             read = 0
-            wanted = [mask for i, mask in enumerate(masks) if mask is not None and wants >> i & 1]
-            for mask in wanted:
-                read |= mask
+            for mask, want in zip(masks, wanted, strict=False):
+                read |= mask or 0 if want else 0
             reads = tuple(i for i in range(count) if read >> i & 2)
-            found = self._plans[key] = Plan(bool(wanted), bool(read & 1), reads, count)
+            found = self._plans[key] = Plan(wanted, bool(read & 1), reads)
         return found
 
     def small_plans(self, count: int) -> tuple[Plan, ...]:

@@ -214,7 +214,7 @@ class Node(_Formed):
 
     __slots__ = (
         "__weakref__", "_code", "_instruction", "_scope", "dtype", "guards", "inputs", "notes", "parents", "primitive",
-        "requires_grad", "settings", "shape", "value", "when",
+        "requires_grad", "settings", "shape", "value", "wants", "when",
     )  # fmt: skip
     live = True
     primitive: Primitive
@@ -225,6 +225,7 @@ class Node(_Formed):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     requires_grad: bool
+    wants: tuple[bool, ...]  # for every input whether its gradient is wanted
     guards: tuple[Leaf, ...]
     when: int
     _code: CodeType
@@ -260,7 +261,7 @@ class Node(_Formed):
     def line(self) -> str:
         """Where the operation stands in the user's code: 'file.py:12: z = np.exp(x)'."""
         if self.code is None:
-            return "line not recorded; ag.detect_anomaly() records it"
+            return "a line that only ag.detect_anomaly() notes"
         return describe_line(self.code, self.instruction)
 
 
@@ -272,10 +273,12 @@ _new = object.__new__
 class Plan:
     """What to keep of an operation, given which of its inputs require gradients: the values that the rules read."""
 
-    __slots__ = ("differentiable", "keeps_result", "leaves_out", "reads", "reads_first", "reads_second")
+    __slots__ = ("differentiable", "keeps_result", "leaves_out", "reads", "reads_first", "reads_second", "wants")
 
-    def __init__(self, differentiable: bool, keeps_result: bool, reads: tuple[int, ...], count: int) -> None:
-        self.differentiable = differentiable
+    def __init__(self, wants: tuple[bool, ...], keeps_result: bool, reads: tuple[int, ...]) -> None:
+        count = len(wants)
+        self.wants = wants
+        self.differentiable = any(wants)
         self.keeps_result = keeps_result
         self.reads = reads
         self.leaves_out = tuple(i for i in range(count) if i not in reads)
@@ -312,11 +315,12 @@ def record(
     node.shape = value.shape
     node.dtype = value.dtype
     node.requires_grad = plan.differentiable
+    node.wants = plan.wants
     node.notes = None
     if mode.precise:
         node._scope = mode.scope
         node.place(users_frame(sys._getframe(depth)))
-    elif node.guards:
+    elif node.guards and not primitive.internal:
         frame = sys._getframe(depth)
         node.place(users_frame(frame) if frame.f_code in METHODS else frame)
     node.when = tick()

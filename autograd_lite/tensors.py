@@ -266,8 +266,10 @@ class Tensor(ArrayMethods):
         >>> float(x.grad)
         6.0
         """
-        self._leave("backward()")
-        views.follow(self)
+        if thread.mode.tracing:
+            self._leave("backward()")
+        if self._view is not None:
+            views.follow(self)
         if isinstance(gradient, Tensor):
             gradient = gradient.detach().data
         backward(self._node, self._data, gradient, retain_graph)
@@ -476,7 +478,8 @@ def unary(primitive: Primitive, x: Any) -> Any:
         array = parent
     elif parent.primitive is None:
         node.guards = (parent,)
-        node.place(sys._getframe(2))
+        if not primitive.internal:
+            node.place(sys._getframe(2))
     node.inputs = (array,)
     node.parents = (parent,)
     node.primitive = primitive
@@ -485,6 +488,7 @@ def unary(primitive: Primitive, x: Any) -> Any:
     node.shape = value.shape
     node.dtype = value.dtype
     node.requires_grad = plan.differentiable
+    node.wants = plan.wants
     node.when = tick()
     result = _new(Tensor)
     result._data = value
@@ -541,13 +545,13 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
             left = first
         elif first.primitive is None:
             node.guards = (first,)
-            node.place(sys._getframe(2))
     if second is not None:
         if not plan.reads_second:
             right = second
         elif second.primitive is None:
-            node.guards += (second,)
-            node.place(sys._getframe(2))
+            node.guards = (*node.guards, second)
+    if node.guards and not primitive.internal:
+        node.place(sys._getframe(2))
     node.inputs = (left, right)
     node.parents = (first, second)
     node.primitive = primitive
@@ -556,6 +560,7 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
     node.shape = value.shape
     node.dtype = value.dtype
     node.requires_grad = plan.differentiable
+    node.wants = plan.wants
     node.when = tick()
     result = _new(Tensor)
     result._data = value
