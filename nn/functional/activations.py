@@ -82,7 +82,7 @@ def elu(input: Any, alpha: float = 1.0) -> Any:
     return np.where(input > 0, input, alpha * np.expm1(np.minimum(input, 0)))
 
 
-elu.def_rule(lambda g, y, x, alpha=1.0: np.where(x > 0, g, g * (alpha * np.exp(np.minimum(x, 0)))))
+elu.def_rule(lambda g, y, x, alpha=1.0: np.where(x > 0, g, g * (alpha * np.exp(np.where(x < 0, x, 0)))))
 
 
 @ag.primitive
@@ -231,6 +231,8 @@ def _axis(who: str, x: Any, dim: int | None, axis: int | None) -> int:
 @ag.primitive
 def softmax_along(x: Any, axis: int = -1) -> Any:
     """exp(x) divided by its sum along `axis`; see `softmax`."""
+    if x.size == 0:
+        return np.exp(x)  # nothing has no maximum
     powers = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
     return powers / np.add.reduce(powers, axis=axis, keepdims=True)
 
@@ -252,6 +254,8 @@ def softmax(input: Any, dim: int | None = None, *, axis: int | None = None) -> A
 @ag.primitive
 def log_softmax_along(x: Any, axis: int = -1) -> Any:
     """x minus the logarithm of the sum of exp(x) along `axis`; see `log_softmax`."""
+    if x.size == 0:
+        return np.exp(x)
     shifted = x - np.maximum.reduce(x, axis=axis, keepdims=True)
     return shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
 

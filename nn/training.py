@@ -1,0 +1,59 @@
+"""One step of training: forward, backward, update.
+
+    step = nn.TrainStep(model, nn.MSELoss(), nn.optim.SGD(model.parameters(), lr=0.1))
+    for x, y in loader:
+        loss = step(x, y)
+
+Read next: `data.py`, `fitting.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import autograd_lite as ag
+from autograd_lite.tensors import constant
+
+from .modules import Module
+from .optim import Optimizer
+
+
+class TrainStep:
+    """Called with a batch, changes the model's parameters once and gives the loss as a float.
+
+    The parameters' gradients stay in `.grad`. `x` and `y` are arrays (used as they are, without a copy) or tensors.
+    Raises TypeError for a loss that is no single number, NotImplementedError for compile=True.
+
+    >>> import numpy as np, nn
+    >>> model = nn.Linear(1, 1, rng=np.random.default_rng(0), dtype=np.float64)
+    >>> step = nn.TrainStep(model, nn.MSELoss(), nn.optim.SGD(model.parameters(), lr=0.1))
+    >>> x = np.array([[0.0], [1.0], [2.0]])
+    >>> losses = [step(x, 3 * x + 1) for _ in range(200)]
+    >>> losses[-1] < 1e-3, model.weight.grad.shape
+    (True, (1, 1))
+    """
+
+    def __init__(
+        self, model: Callable[[Any], Any], loss_fn: Callable[[Any, Any], Any], optimizer: Optimizer, compile: bool = False
+    ) -> None:
+        if compile:
+            raise NotImplementedError("TrainStep(compile=True) is not available yet: leave compile out, it trains the same.")
+        self.model = model
+        self.loss_fn = loss_fn
+        self.optimizer = optimizer
+
+    def __call__(self, x: Any, y: Any) -> float:
+        """Train on one batch; the loss is the one before the update."""
+        # Nothing can change the batch within this call, so it needs no private copy.
+        if type(x) is np.ndarray:
+            x = constant(x)
+        if type(y) is np.ndarray:
+            y = constant(y)
+        self.optimizer.zero_grad()
+        loss = self.loss_fn(self.model(x), y)
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.item())
