@@ -175,7 +175,7 @@ def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -
     if gradient.shape != shape:
         if shape != node.shape and node.primitive.elementwise and gradient.shape != node.shape:
             gradient = np.broadcast_to(gradient, node.shape)
-        if gradient.ndim > len(shape) or gradient.size > parent.size:
+        if gradient.ndim > len(shape) or gradient.size > parent.size or not gradient.size:
             gradient = summed_to(gradient, shape)
         if gradient.shape != shape and not (
             parent.primitive is not None and parent.primitive.elementwise and parent.notes is None and (ends is None or parent not in ends)
