@@ -13,7 +13,6 @@ import ast
 import builtins
 import keyword
 import linecache
-import os
 import re
 import sys
 import unicodedata
@@ -28,7 +27,6 @@ from .recording import SMALL, AnyNode, Array, Leaf, Node, Recorded, users_frame
 Position: TypeAlias = tuple[int | None, int | None, int | None, int | None]
 Target: TypeAlias = tuple[str | None, ...] | str
 
-_NUMPY = os.path.dirname(np.__file__) + os.sep
 _MOST = 1000  # names looked at in one container: parameters are kept in small ones
 _TAKEN = frozenset({*dir(builtins), *keyword.kwlist, "np"})  # names that generated code needs for itself
 
@@ -96,8 +94,7 @@ class Names:
         if node in self._found:
             return self._found[node][1]
         if isinstance(node, Node):
-            target = None if node.code is None else self.target(node.code, node.instruction)
-            return target if isinstance(target, str) else None
+            return None
         array = self.array_of(node)
         return None if array is None else array[0]
 
@@ -119,7 +116,10 @@ class Names:
 
 
 class Witness:
-    """A profile function that watches what the user's functions call the tensors that reach them."""
+    """A profile function that watches what the user's functions call the tensors that reach them.
+
+    Every result of an operation returns to the line that asked for it: there the assignment's target is looked up.
+    """
 
     def __init__(self, names: Names) -> None:
         self.names = names
@@ -132,6 +132,8 @@ class Witness:
             self.depth += 1
         elif event == "return" and self.depth:
             self.depth -= 1
+            if frame.f_code.co_name == "__setitem__":
+                result = frame.f_locals.get("self")
             if isinstance(result, Recorded):
                 self.nodes[result._node] = None
             caller = frame.f_back
@@ -159,7 +161,9 @@ class Witness:
 
 
 def _is_users(frame: FrameType) -> bool:
-    return users_frame(frame) is frame and not frame.f_code.co_filename.startswith(_NUMPY)
+    """Whether a frame runs the user's code: not this library's, NumPy's, or what collections.namedtuple generates."""
+    module = str(frame.f_globals.get("__name__"))
+    return users_frame(frame) is frame and not module.startswith(("numpy.", "namedtuple_"))
 
 
 def _function_name(code: CodeType) -> str | None:

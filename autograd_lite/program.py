@@ -126,9 +126,9 @@ class Program:
         >>> print(ag.Program.from_tensor(np.exp(w)).operations[0])
         exp: float64[2] = np.exp(w)
         """
-        from .tracing import from_tensors  # it makes programs, so it imports this module
+        from .tracing import from_tensor  # it makes programs, so it imports this module
 
-        return from_tensors([tensor])
+        return from_tensor(tensor)
 
     def __call__(self, *args: Any) -> Any:
         """What the traced function returned, computed anew from `args`, of the same structure, shapes and dtypes."""

@@ -21,7 +21,7 @@ from .rules.shape import ASTYPE, COPY, DETACH
 
 Text = Callable[[Any], str]  # a variable's name, a literal's value
 MINUS = "\N{MINUS SIGN}"
-DOT = "·"  # stands for an operand without a name
+DOT = "•"  # stands for an operand without a name
 
 # function: (its sign in Python, its sign in mathematics); a sign with {} stands around one operand, else between two
 _SIGNS: dict[Any, tuple[str, str]] = {
@@ -34,6 +34,7 @@ _SIGNS: dict[Any, tuple[str, str]] = {
     np.power: ("**", "^"),
     operator.pow: ("**", "^"),
     np.matmul: ("@", "@"),
+    np.dot: ("", "@"),
     np.equal: ("==", "="),
     np.not_equal: ("!=", "≠"),
     np.less: ("<", "<"),
@@ -51,16 +52,17 @@ _SIGNS: dict[Any, tuple[str, str]] = {
 }
 
 # what the remaining functions are called in mathematics, where that is not their own name
-_WORDS: dict[Any, str] = {
-    np.sum: "Σ",
-    np.prod: "Π",
-    np.absolute: "|{}|",
-    np.sqrt: "√{}",
-    np.square: "{}²",
-    np.reciprocal: "1 ÷ {}",
-    np.transpose: "{}ᵀ",
-    np.conjugate: "conj",
+_WORDS: dict[str, str] = {
+    "np.sum": "Σ",
+    "np.prod": "Π",
+    "np.absolute": "|{}|",
+    "np.sqrt": "√{}",
+    "np.square": "{}²",
+    "np.reciprocal": "1 ÷ {}",
+    "np.transpose": "{}ᵀ",
+    "np.conjugate": "conj",
 }
+_RAISED = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
 _COMMUTE = frozenset(
     {np.add, np.multiply, np.equal, np.not_equal, np.logical_and, np.logical_or, np.maximum, np.minimum}
 )
@@ -145,12 +147,16 @@ def as_mathematics(primitive: Primitive, inputs: Sequence[Any], settings: dict[s
         return f"{operands[0]}{place} ← {operands[1]}" if primitive is SETITEM else f"0{place} ← {operands[0]}"
     if primitive is ASTYPE:
         return f"as {np.dtype(settings['dtype']).name}"
+    if function in (np.power, operator.pow) and type(inputs[1]) is int:
+        return f"{_bracketed(operands[0])}{operands[1].translate(_RAISED)}"
     sign = _SIGNS.get(function, ("", ""))[1]
     if sign and len(operands) == 2:
         plain = operands[0] == operands[1] == DOT
         return sign if plain and function in _COMMUTE else f"{_bracketed(operands[0])} {sign} {_bracketed(operands[1])}"
-    word = sign or _WORDS.get(function) or str(primitive.name)
-    rest = " ".join(_settings({key: value for key, value in settings.items() if value is not None}, text))
+    word = sign or _WORDS.get(primitive.label) or str(primitive.name)
+    # the shape of a result stands in its label anyway
+    told = {key: value for key, value in settings.items() if value is not None and key != "shape"}
+    rest = " ".join(_settings(told, text))
     if "{}" in word:
         head = word.format(operands[0])
     elif operands == [DOT] * len(operands) and (len(operands) == 1 or function in _COMMUTE or primitive.sequence):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -38,29 +38,22 @@ def trace(f: Callable[..., Any], *args: Any, everything: bool = False) -> Progra
     >>> print(ag.trace(lambda x: 2 * np.exp(x), np.ones(3)).operations[1])
     multiply: float64[3] = 2 * exp
     """
-    return run(f, args, everything).program
+    return recorded(f, args, everything=everything)
 
 
-class Run(NamedTuple):
-    """What a traced call left: its program, the nodes of its inputs and outputs, and the names found on the way."""
-
-    program: Program
-    inputs: list[Leaf]
-    outputs: list[AnyNode]
-    names: Names
+Then: TypeAlias = Callable[[list[AnyNode], Names], list[AnyNode]]
 
 
-def run(
+def recorded(
     f: Callable[..., Any],
     args: tuple[Any, ...],
+    *,
     everything: bool = False,
-    then: Callable[[list[Leaf], list[AnyNode], Names], list[AnyNode]] | None = None,
     differentiate: bool = False,
-) -> Run:
-    """Trace `f(*args)`; `then`, called with the nodes of inputs and outputs while recording is on, may add outputs.
-
-    With `differentiate`, floating inputs require gradients.
-    """
+    then: Then | None = None,
+) -> Program:
+    """`trace`, with more to choose: floating inputs that require gradients (`differentiate`), and further outputs,
+    which `then(nodes of the outputs, names)` computes while everything is still being recorded."""
     names = Names()
     leaves, takes = flatten(args)
     inputs: list[Leaf] = []
@@ -85,33 +78,33 @@ def run(
         results, returns = flatten(witness.watch(f, *unflatten(takes, tensors)))
         roots = [_root(each) for each in results]
         outputs = [each for each in roots if each is not None]
-        added = then(inputs, outputs, names) if then else []
+        added = then(outputs, names) if then else []
     nodes = [*outputs, *added, *(witness.nodes if everything else ())]
     built = _build(names, inputs, nodes, began)
     if added:
         results, roots, returns = [*results, *added], [*roots, *added], flatten([*results, *added])[1]
-    program = Program(
+    return Program(
         name=_name_of(f),
         inputs=tuple(built.variable[each, 0] for each in inputs),
         captured=tuple(built.values),
         operations=built.operations,
-        outputs=tuple(
-            each if root is None else built.of(root) for each, root in zip(results, roots, strict=True)
-        ),
+        outputs=tuple(each if root is None else built.of(root) for each, root in zip(results, roots, strict=True)),
         takes=takes,
         returns=returns,
         statics=tuple(built.variable[each, 0] if isinstance(each, Leaf) else each for each in statics),
         values=built.values,
     )
-    return Run(program, inputs, outputs, names)
 
 
-def from_tensors(tensors: Sequence[Tensor], depth: int = 2) -> Program:
-    """The histories of eager tensors as one program, with the names that the caller `depth` frames up has for them."""
+def from_tensor(tensor: Tensor, then: Then | None = None) -> Program:
+    """The history of an eager tensor as a program, with the names that the user's code which asks has for its values;
+    `then(nodes of the outputs, names)` may compute further outputs."""
     names = Names()
-    names.read_frame(users_frame(sys._getframe(depth)), 1)
-    roots = [_root(each) for each in tensors]
-    nodes = [each for each in roots if each is not None]
+    names.read_frame(users_frame(sys._getframe(1)), 1)
+    tensor._array()  # a view catches up with its base
+    nodes: list[AnyNode] = [tensor._node]
+    if then:
+        nodes += then(nodes, names)
     built = _build(names, None, nodes, 0)
     inputs = tuple(each for each in built.values if each.kind == "input")
     return Program(
@@ -186,7 +179,7 @@ def _build(names: Names, inputs: list[Leaf] | None, roots: list[AnyNode], began:
     for step in steps:
         if step.primitive is PICK:
             place[step] = next(steps[step].reads), steps[step].settings["index"]
-            picked[place[step]] = step
+            picked.setdefault(place[step], step)
         else:
             ordered.append(step)
     wholes = {whole for whole, _ in picked}
