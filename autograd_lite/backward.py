@@ -175,7 +175,8 @@ def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -
     if gradient.shape != shape:
         if shape != node.shape and node.primitive.elementwise and gradient.shape != node.shape:
             gradient = np.broadcast_to(gradient, node.shape)
-        if gradient.ndim > len(shape) or gradient.size > parent.size or not gradient.size:
+        lead = gradient.ndim - len(shape)
+        if lead > 0 or (lead == 0 and (gradient.size > parent.size > 0 or not gradient.size)):
             gradient = summed_to(gradient, shape)
         if gradient.shape != shape and not (
             parent.primitive is not None and parent.primitive.elementwise and parent.notes is None and (ends is None or parent not in ends)
