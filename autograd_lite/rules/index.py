@@ -3,7 +3,7 @@
 An index is split into a template, which is a setting, and the arrays in it, which are inputs like all others: so that a
 mask that was computed is recorded as computed.
 
-Read next: `linalg.py`.
+Read next: `selecting.py`.
 """
 
 from __future__ import annotations
@@ -124,3 +124,9 @@ def getitem(x: Any, index: Any) -> Any:
     """x[index], recorded."""
     arrays, template = split_index(index)
     return x._apply(GETITEM, (x, *arrays), {"index": template})
+
+
+def at(x: Any, index: Any) -> Any:
+    """x[index] for tensors and arrays alike, tensors allowed in the index."""
+    arrays, template = split_index(index)
+    return GETITEM(x if hasattr(x, "ndim") else np.asarray(x), *arrays, index=template)

@@ -1,101 +1,300 @@
-"""Rules of the matrix products and of linear algebra.
+"""Rules of linear algebra: inverses, determinants, factorizations, norms (`norms.py`).
 
-Read next: `../backward.py`, which sums broadcast batches back.
+The rules of cholesky, eigh, eig, svd, qr and pinv are the textbooks', for conjugated gradients: they conjugate what comes in
+and what goes out, which costs nothing for real numbers. A matrix that a function takes to be symmetric gets a symmetric
+gradient. Where eigenvalues or singular values coincide, the vectors are not unique: what depends on the choice among them
+gets no gradient, what does not is exact.
+
+Read next: `norms.py`, `window.py`.
 """
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from ..primitives import rule
+from ..primitives import Primitive, composite, nondifferentiable, rule
+from .complex import conjugated
 
 
-def _transposed(x: Any) -> Any:
-    return x.T if x.ndim == 2 else np.swapaxes(x, -1, -2)
+def _t(x: Any) -> Any:
+    return np.swapaxes(x, -1, -2)
 
 
-def product(a: Any, b: Any) -> Any:
-    """a @ b; for two matrices by np.dot, which is the same product and up to five times as fast for thin ones."""
-    return np.dot(a, b) if a.ndim == b.ndim == 2 else a @ b
+def _h(x: Any) -> Any:
+    return conjugated(_t(x))
 
 
-def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
-    """g b^T; a vector counts as the matrix it is multiplied as."""
+# ---- inverses and systems ----------------------------------------------------------------------------------------------
+
+rule(np.linalg.inv, lambda g, y, a: -(_t(y) @ g @ _t(y)))
+
+
+def _solve_matrix(g: Any, y: Any, a: Any, b: Any) -> Any:
+    """-(a^-T g) y^T."""
     if b.ndim == 1:
-        return g * b if a.ndim == 1 else np.expand_dims(g, -1) * b
-    if a.ndim == 1:
-        return np.squeeze(b @ np.expand_dims(g, -1), -1)
-    return product(g, _transposed(b))
+        return -np.expand_dims(np.linalg.solve(_t(a), np.expand_dims(g, -1))[..., 0], -1) * np.expand_dims(y, -2)
+    return -(np.linalg.solve(_t(a), g) @ _t(y))
 
 
-def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
-    """a^T g; a vector counts as the matrix it is multiplied as."""
-    if a.ndim == 1:
-        return g * a if b.ndim == 1 else np.expand_dims(a, -1) * np.expand_dims(g, -2)
+def _solve_right(g: Any, y: Any, a: Any, b: Any) -> Any:
+    """a^-T g."""
     if b.ndim == 1:
-        return np.squeeze(_transposed(a) @ np.expand_dims(g, -1), -1)
-    return product(_transposed(a), g)
+        return np.linalg.solve(_t(a), np.expand_dims(g, -1))[..., 0]
+    return np.linalg.solve(_t(a), g)
 
 
-rule(np.matmul, _matmul_left, _matmul_right)
+rule(np.linalg.solve, _solve_matrix, _solve_right)
 
 
-def _dot_left(g: Any, y: Any, a: Any, b: Any) -> Any:
-    """As matmul for vectors and matrices; else the last axis of a against the last but one of b."""
-    if a.ndim == 0 or b.ndim == 0:
-        return g * b
-    if b.ndim <= 2:
-        return _matmul_left(g, y, a, b)
-    rest = tuple(range(b.ndim - 2)) + (b.ndim - 1,)
-    return np.tensordot(g, b, (tuple(range(a.ndim - 1, y.ndim)), rest))
+@composite(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """np.linalg.tensorsolve: x with tensordot(a, x, x.ndim) = b."""
+    if axes is not None:
+        a = np.transpose(a, [i for i in range(a.ndim) if i not in axes] + list(axes))
+    shape = a.shape[np.ndim(b) :]
+    return np.reshape(np.linalg.solve(np.reshape(a, (-1, int(np.prod(shape)))), np.ravel(b)), shape)
 
 
-def _dot_right(g: Any, y: Any, a: Any, b: Any) -> Any:
-    """As matmul for vectors and matrices; else the last axis of a against the last but one of b."""
-    if a.ndim == 0 or b.ndim == 0:
-        return g * a
-    if b.ndim <= 2 and a.ndim <= 2:
-        return _matmul_right(g, y, a, b)
-    lead = tuple(range(a.ndim - 1))
-    product = np.tensordot(a, g, (lead, lead))
-    return product if b.ndim == 1 else np.moveaxis(product, 0, -2)
+@composite(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """np.linalg.tensorinv: the inverse for tensordot over `ind` axes."""
+    if ind <= 0:
+        raise ValueError(f"np.linalg.tensorinv: ind must be positive, not {ind}.")
+    rows = int(np.prod(a.shape[ind:]))
+    return np.reshape(np.linalg.inv(np.reshape(a, (rows, -1))), a.shape[ind:] + a.shape[:ind])
 
 
-rule(np.dot, _dot_left, _dot_right)
-rule(
-    np.outer,
-    lambda g, y, a, b: np.reshape(g @ np.ravel(b), a.shape),
-    lambda g, y, a, b: np.reshape(np.ravel(a) @ g, b.shape),
+def _pinv(g: Any, y: Any, a: Any, rcond: Any = None, hermitian: bool = False, rtol: Any = None) -> Any:
+    """From d(p) = -p da p + p p^H da^H (1 - a p) + (1 - p a) da^H p^H p (Golub and Pereyra, 1973)."""
+    g = conjugated(g)
+    left = np.eye(a.shape[-2], dtype=a.dtype) - a @ y
+    right = np.eye(a.shape[-1], dtype=a.dtype) - y @ a
+    return conjugated(left @ _h(g) @ y @ _h(y) + _h(y) @ y @ _h(g) @ right - _h(y) @ g @ _h(y))
+
+
+rule(np.linalg.pinv, _pinv)
+
+
+@composite(np.linalg.lstsq)
+def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    """np.linalg.lstsq: the x of least norm among those that minimize |a x - b|; rank as a number."""
+    m, n = a.shape
+    if rcond is None:
+        rcond = np.finfo(a.dtype).eps * max(m, n)
+    x = np.linalg.pinv(a, rcond=rcond) @ b
+    values = np.linalg.svdvals(a)
+    rank = int(np.sum(values.detach() > rcond * np.max(values.detach(), initial=0.0)))
+    rest = b - a @ x
+    residuals = np.atleast_1d(np.sum(np.real(rest * conjugated(rest)), axis=0))
+    return x, residuals if rank == n < m else residuals[:0], rank, values
+
+
+@composite(np.linalg.matrix_power)
+def matrix_power(a: Any, n: int) -> Any:
+    """np.linalg.matrix_power: by repeated squaring."""
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise np.linalg.LinAlgError(f"np.linalg.matrix_power of shape {a.shape}: the last two axes must be equal.")
+    if n == 0:
+        return np.zeros_like(a) + np.eye(a.shape[-1], dtype=a.dtype)
+    square = a if n > 0 else np.linalg.inv(a)
+    n = abs(n)
+    result = None
+    while n:
+        if n % 2:
+            result = square if result is None else result @ square
+        n //= 2
+        square = square @ square if n else square
+    return np.copy(result) if result is a else result
+
+
+@composite(np.linalg.multi_dot)
+def multi_dot(arrays: Any, *, out: Any = None) -> Any:
+    """np.linalg.multi_dot: a chain of products in the order that needs the fewest multiplications."""
+    arrays = list(arrays)
+    if len(arrays) < 3:
+        return reduce(np.dot, arrays)
+    shapes = [x.shape for x in arrays]
+    rows = [1 if len(shape) == 1 else shape[0] for shape in shapes[:1]]
+    sizes = rows + [shape[-1] if len(shape) == 2 else shape[0] if i == 0 else 1 for i, shape in enumerate(shapes)]
+    costs: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(len(arrays))}
+    for span in range(1, len(arrays)):
+        for i in range(len(arrays) - span):
+            j = i + span
+            costs[i, j] = min(
+                (costs[i, k][0] + costs[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            )
+
+    def chain(i: int, j: int) -> Any:
+        k = costs[i, j][1]
+        return arrays[i] if i == j else np.dot(chain(i, k), chain(k + 1, j))
+
+    return chain(0, len(arrays) - 1)
+
+
+# ---- determinants ------------------------------------------------------------------------------------------------------
+
+
+def _cofactors(a: Any) -> Any:
+    """d det(a)/da, finite also where a is singular: by way of a = u s v, from the products of the other s."""
+    u, s, v = np.linalg.svd(a)
+    ones = np.ones((*s.shape[:-1], 1), s.dtype)
+    before = np.cumprod(np.concatenate([ones, s[..., :-1]], axis=-1), axis=-1)
+    after = np.cumprod(np.concatenate([ones, s[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
+    turned = np.linalg.det(u) * np.linalg.det(v)
+    return turned[..., None, None] * (np.conj(u) * (before * after)[..., None, :]) @ np.conj(v)
+
+
+def _cofactors_rule(g: Any, y: Any, a: Any) -> Any:
+    """From cofactors = det(a) a^-T, so where a is not singular (else inv says so)."""
+    inverse = np.linalg.inv(a)
+    along = np.sum(g * _t(inverse), axis=(-1, -2), keepdims=True)
+    return along * y - _t(inverse) @ _t(g) @ y
+
+
+COFACTORS = Primitive(_cofactors, (_cofactors_rule,), name="cofactors")
+rule(np.linalg.det, lambda g, y, a: np.expand_dims(g, (-1, -2)) * COFACTORS(a))
+
+
+def _slogdet(g: Any, y: Any, a: Any) -> tuple[Any]:
+    """d log|det| = tr(a^-1 da); for complex numbers the sign turns with the imaginary part of the same."""
+    turn, size = g
+    if a.dtype.kind == "c":
+        size = size + 1j * np.imag(turn * y[0])
+    return (np.expand_dims(size, (-1, -2)) * _t(np.linalg.inv(a)),)
+
+
+rule(np.linalg.slogdet, joint=_slogdet)
+
+# ---- factorizations ----------------------------------------------------------------------------------------------------
+
+
+def _safe_inverse(x: Any) -> Any:
+    """1 / x, and 0 where x is 0."""
+    return np.where(x == 0, 0, 1 / np.where(x == 0, 1, x))
+
+
+def _half_diagonal(x: Any) -> Any:
+    """The lower triangle, its diagonal halved."""
+    n = x.shape[-1]
+    return np.tril(x) - x * (np.eye(n, dtype=x.dtype) / 2)
+
+
+def _cholesky(g: Any, y: Any, a: Any) -> Any:
+    """l^-H phi(l^H g) l^-1, made hermitian (Murray, 2016)."""
+    middle = _half_diagonal(_h(y) @ conjugated(g))
+    inverse = np.linalg.inv(y)
+    s = _h(inverse) @ middle @ inverse
+    return conjugated((s + _h(s)) / 2)
+
+
+CHOLESKY = rule(np.linalg.cholesky, _cholesky)
+
+
+@composite(np.linalg.cholesky)
+def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+    """np.linalg.cholesky; the upper factor is the lower one of the transpose, transposed."""
+    return _h(CHOLESKY(_h(a))) if upper else CHOLESKY(a)
+
+
+def _eigh(g: Any, y: Any, a: Any, UPLO: str = "L") -> tuple[Any]:  # noqa: N803  # NumPy's own name
+    """v (diag(gw) + (v^H gv) / (w_j - w_i)) v^H, made hermitian."""
+    (gw, gv), (w, v) = g, y
+    apart = np.expand_dims(w, -2) - np.expand_dims(w, -1)
+    middle = (_h(v) @ conjugated(gv)) * _safe_inverse(apart) + np.expand_dims(gw, -2) * np.eye(w.shape[-1], dtype=w.dtype)
+    s = v @ middle @ _h(v)
+    return (conjugated((s + _h(s)) / 2),)
+
+
+rule(np.linalg.eigh, joint=_eigh)
+composite(np.linalg.eigvalsh)(lambda a, UPLO="L": np.linalg.eigh(a, UPLO)[0])
+
+
+def _eig(g: Any, y: Any, a: Any) -> tuple[Any]:
+    """v^-H (diag(gw) + (v^H gv - v^H v diag(re(v^H gv))) / conj(w_j - w_i)) v^H (Boeddeker and others, 2017)."""
+    (gw, gv), (w, v) = (tuple(conjugated(each) for each in g), y)
+    inner = _h(v) @ gv
+    eye = np.eye(w.shape[-1], dtype=w.dtype)
+    own = np.sum(np.real(inner) * np.real(eye), axis=-2, keepdims=True)
+    apart = conjugated(np.expand_dims(w, -2) - np.expand_dims(w, -1))
+    middle = (inner - (_h(v) @ v) * own) * _safe_inverse(apart) + np.expand_dims(gw, -2) * eye
+    return (conjugated(np.linalg.solve(_h(v), middle @ _h(v))),)
+
+
+rule(np.linalg.eig, joint=_eig)
+composite(np.linalg.eigvals)(lambda a: np.linalg.eig(a)[0])
+
+
+def _svd(g: Any, y: Any, a: Any) -> tuple[Any]:
+    """The gradient of a thin a = u s v (Townsend, 2016; for complex numbers Wan and Zhang, 2019)."""
+    (gu, gs, gv), (u, s, v) = (tuple(conjugated(each) for each in g), y)
+    k = s.shape[-1]
+    eye = np.eye(k, dtype=s.dtype)
+    inverse = np.expand_dims(_safe_inverse(s), -2)
+    row, column = np.expand_dims(s, -2), np.expand_dims(s, -1)
+    apart = _safe_inverse((row - column) * (row + column))
+    turned_u, turned_v = _h(u) @ gu, v @ _h(gv)
+    middle = (turned_u - _h(turned_u)) * apart * row + column * ((turned_v - _h(turned_v)) * apart)
+    middle = middle + np.expand_dims(gs, -2) * eye
+    if a.dtype.kind == "c":
+        middle = middle + 1j * np.imag(turned_u) * eye * inverse
+    found = u @ middle @ v
+    if a.shape[-2] > k:
+        found = found + ((gu - u @ turned_u) * inverse) @ v
+    if a.shape[-1] > k:
+        found = found + (u * inverse) @ (gv - _h(turned_v) @ v)
+    return (conjugated(found),)
+
+
+SVD = Primitive(
+    lambda a: np.linalg.svd(a, full_matrices=False), joint=_svd, arrays=1, name="svd", signature="a"
 )
 
 
-def _axes(axes: Any, a: Any, b: Any) -> tuple[list[int], list[int]]:
-    if isinstance(axes, (int, np.integer)):
-        return list(range(a.ndim - int(axes), a.ndim)), list(range(int(axes)))
-    first, second = ([each] if isinstance(each, (int, np.integer)) else list(each) for each in axes)
-    return [each % a.ndim for each in first], [each % b.ndim for each in second]
+@composite(np.linalg.svd)
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    """np.linalg.svd; the vectors that a full one adds to a matrix that is not square are arbitrary: no gradient."""
+    if not compute_uv:
+        return SVD(a)[1]
+    if hermitian:
+        raise NotImplementedError("np.linalg.svd(hermitian=True) has no gradient rule: use np.linalg.eigh.")
+    if full_matrices and a.shape[-1] != a.shape[-2]:
+        raise NotImplementedError(
+            f"np.linalg.svd of shape {a.shape} with full_matrices=True adds vectors that have no gradient: "
+            "pass full_matrices=False."
+        )
+    return SVD(a)
 
 
-def _tensordot_left(g: Any, y: Any, a: Any, b: Any, axes: Any = 2) -> Any:
-    """Contract g with b over b's free axes, and put the axes back in a's order."""
-    summed_a, summed_b = _axes(axes, a, b)
-    free_a = [i for i in range(a.ndim) if i not in summed_a]
-    free_b = [i for i in range(b.ndim) if i not in summed_b]
-    product = np.tensordot(g, b, (list(range(len(free_a), len(free_a) + len(free_b))), free_b))
-    order = free_a + [summed_a[i] for i in np.argsort(summed_b)]
-    return np.transpose(product, tuple(np.argsort(order)))
+composite(np.linalg.svdvals)(lambda x, /: SVD(x)[1])
 
 
-def _tensordot_right(g: Any, y: Any, a: Any, b: Any, axes: Any = 2) -> Any:
-    """Contract a with g over a's free axes, and put the axes back in b's order."""
-    summed_a, summed_b = _axes(axes, a, b)
-    free_a = [i for i in range(a.ndim) if i not in summed_a]
-    free_b = [i for i in range(b.ndim) if i not in summed_b]
-    product = np.tensordot(a, g, (free_a, list(range(len(free_a)))))
-    order = [summed_b[i] for i in np.argsort(summed_a)] + free_b
-    return np.transpose(product, tuple(np.argsort(order)))
+def _qr(g: Any, y: Any, a: Any) -> tuple[Any]:
+    """(gq + q copyltu(gr r^H - q^H gq)) r^-H for a matrix that is not wide (Walter and Lehmann, 2010)."""
+    (gq, gr), (q, r) = (tuple(conjugated(each) for each in g), y)
+    m = gr @ _h(r) - _h(q) @ gq
+    upper = np.triu(m)
+    symmetric = upper + _h(upper) - np.real(m) * np.eye(m.shape[-1], dtype=q.dtype)
+    return (conjugated(_h(np.linalg.solve(r, _h(gq + q @ symmetric)))),)
 
 
-rule(np.tensordot, _tensordot_left, _tensordot_right)
+QR = Primitive(lambda a: np.linalg.qr(a), joint=_qr, arrays=1, name="qr", signature="a")
+
+
+@composite(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """np.linalg.qr; a wide matrix is its left square and what that square's q makes of the rest."""
+    rows, columns = a.shape[-2:]
+    if mode not in ("reduced", "r") and not (mode == "complete" and rows <= columns):
+        raise NotImplementedError(f"np.linalg.qr(mode={mode!r}) of shape {a.shape} has no gradient rule: use 'reduced'.")
+    if rows >= columns:
+        result = QR(a)
+    else:
+        q, r = QR(a[..., :rows])
+        result = type(np.linalg.qr(np.eye(1)))(q, np.concatenate([r, _h(q) @ a[..., rows:]], axis=-1))
+    return result[1] if mode == "r" else result
+
+
+nondifferentiable(np.linalg.matrix_rank)

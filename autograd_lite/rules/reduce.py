@@ -1,8 +1,9 @@
-"""Rules of the functions that reduce axes: sums, means, extremes, variances.
+"""Rules of the functions that reduce axes: sums, products, extremes, variances.
 
-`spread` undoes the shape of a reduction: it puts the reduced axes back and repeats the values along them.
+`unreduced` undoes the shape of a reduction: it puts the reduced axes back, of length 1; the walk repeats a gradient along
+them. A rule passes on `x.ndim` and not `x` where the values do not matter, so that they need not be kept.
 
-Read next: `shape.py`.
+Read next: `nan_reductions.py`, `cumulative.py`.
 """
 
 from __future__ import annotations
@@ -11,25 +12,46 @@ from typing import Any
 
 import numpy as np
 
-from ..primitives import nondifferentiable, rule
+from ..primitives import Primitive, composite, nondifferentiable, rule
+from .complex import conjugated
 
 
-def unreduced(values: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    """The result of a reduction of `x` with the reduced axes back, of length 1."""
-    if keepdims or axis is None:
+def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
+    """The axes that an axis setting names, none of them negative."""
+    if axis is None or ndim == 0:  # NumPy lets a scalar be reduced along axis 0 and -1
+        return tuple(range(ndim))
+    return tuple(int(each) % ndim for each in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+def unreduced(values: Any, ndim: int, axis: Any, keepdims: bool) -> Any:
+    """A reduction's result with the reduced axes back, of length 1."""
+    if keepdims or axis is None or ndim == 0:
         return values
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    return np.expand_dims(values, tuple(each % x.ndim for each in axes))
+    return np.expand_dims(values, axes_of(axis, ndim))
 
 
-def spread(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    """The gradient of a reduction, repeated over the axes that were reduced."""
-    return np.broadcast_to(unreduced(g, x, axis, keepdims), x.shape)
+def reduced_last(x: Any, axis: Any) -> Any:
+    """x with the reduced axes moved to the end and made one."""
+    axes = axes_of(axis, x.ndim)
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    count = int(np.prod([x.shape[i] for i in axes], dtype=int))
+    return np.reshape(np.transpose(x, kept + axes), tuple(x.shape[i] for i in kept) + (count,))
 
 
-def count(x: Any, y: Any) -> Any:
-    """How many entries of `x` went into one of `y`."""
-    return x.size // max(y.size, 1)
+def restored(values: Any, shape: tuple[int, ...], axis: Any) -> Any:
+    """What `reduced_last` did, undone: an array of the given shape again."""
+    axes = axes_of(axis, len(shape))
+    order = tuple(i for i in range(len(shape)) if i not in axes) + axes
+    return np.transpose(np.reshape(values, tuple(shape[i] for i in order)), tuple(np.argsort(order)))
+
+
+def kept(values: Any, shape: tuple[int, ...], axis: Any) -> Any:
+    """A result of `reduced_last` along its last axis, with keepdims=True."""
+    axes = axes_of(axis, len(shape))
+    return np.reshape(values, tuple(1 if i in axes else n for i, n in enumerate(shape)))
+
+
+# ---- sums and means ----------------------------------------------------------------------------------------------------
 
 
 def _sum(x: Any, axis: Any = None, **settings: Any) -> Any:
@@ -44,44 +66,157 @@ def _mean(x: Any, **settings: Any) -> Any:
     return np.add.reduce(x, None) / x.dtype.type(x.size)
 
 
-rule(
-    np.sum,
-    lambda g, y, x, axis=None, keepdims=False, where=True: unreduced(g, x, axis, keepdims)
-    if where is True
-    else np.where(where, spread(g, x, axis, keepdims), 0),
-    forward=_sum,
-)
+rule(np.sum, lambda g, y, x, axis=None, keepdims=False: unreduced(g, x.ndim, axis, keepdims), forward=_sum)
 rule(
     np.mean,
-    lambda g, y, x, axis=None, keepdims=False: unreduced(g / count(x, g), x, axis, keepdims),
+    lambda g, y, x, axis=None, keepdims=False: unreduced(g / max(x.size // max(g.size, 1), 1), x.ndim, axis, keepdims),
     forward=_mean,
 )
 
 
-def _extreme(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The gradient goes to the entries that attain the extreme, in equal shares."""
-    chosen = x == unreduced(y, x, axis, keepdims)
-    shares = np.sum(chosen, axis=axis, keepdims=True, dtype=g.dtype)
-    return np.where(chosen, unreduced(g, x, axis, keepdims) / shares, 0)
+@composite(np.sum)
+def sum_(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = 0, where: Any = True
+) -> Any:
+    """np.sum over the entries that `where` chooses, from a starting value."""
+    return np.sum(np.where(where, a, 0), axis=axis, dtype=dtype, keepdims=keepdims) + initial
 
 
-rule(np.max, _extreme)
-rule(np.min, _extreme)
+@composite(np.mean)
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True
+) -> Any:
+    """np.mean over the entries that `where` chooses."""
+    chosen = np.broadcast_to(where, a.shape)
+    total = np.sum(np.where(chosen, a, 0), axis=axis, dtype=dtype, keepdims=keepdims)
+    return total / np.sum(chosen, axis=axis, keepdims=keepdims, dtype=total.dtype)
+
+
+@composite(np.average)
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
+    """np.average: sum(w a) / sum(w), differentiable in the weights too."""
+    if weights is None:
+        result = np.mean(a, axis=axis, keepdims=keepdims)
+        total = np.ones_like(result) * (a.size / max(result.size, 1))
+        return (result, total) if returned else result
+    if weights.shape != a.shape:
+        if axis is None:
+            raise TypeError(f"np.average: weights of shape {weights.shape} for {a.shape} need an axis.")
+        axes = axes_of(axis, a.ndim)
+        if weights.shape != tuple(a.shape[i] for i in axes):
+            raise ValueError(f"np.average: weights of shape {weights.shape} do not fit axis {axis} of {a.shape}.")
+        weights = np.transpose(weights, tuple(np.argsort(axes)))
+        weights = np.reshape(weights, tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
+    total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
+    result = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (result, total) if returned else result
+
+
+# ---- variances ---------------------------------------------------------------------------------------------------------
+
+# sqrt whose slope at 0 is 0: the convention for norms and standard deviations
+ROOT = Primitive(np.sqrt, (lambda g, y, x: np.where(y == 0, 0, g / (2 * np.where(y == 0, 1, y))),), arrays=1)
 
 
 def _var(g: Any, y: Any, x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    """d var/dx = 2 (x - mean) / (n - ddof)."""
-    centred = x - np.mean(x, axis=axis, keepdims=True)
-    return unreduced(g * (2.0 / (count(x, g) - ddof)), x, axis, keepdims) * centred
-
-
-def _std(g: Any, y: Any, x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    """d std/dx = (x - mean) / ((n - ddof) std), and 0 where all entries are equal."""
-    safe = np.where(y == 0, 1, y)
-    return _var(np.where(y == 0, 0, g / (2 * safe)), y, x, axis, ddof, keepdims)
+    """d var/dx = 2 conj(x - mean) / (n - ddof)."""
+    centred = conjugated(x - np.mean(x, axis=axis, keepdims=True))
+    return unreduced(g * (2.0 / (x.size // max(g.size, 1) - ddof)), x.ndim, axis, keepdims) * centred
 
 
 rule(np.var, _var)
-rule(np.std, _std)
 
-nondifferentiable(np.argmax, np.argmin, np.all, np.any, np.count_nonzero, np.argsort, np.nonzero, np.searchsorted)
+
+@composite(np.var)
+def var(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False, *,
+    where: Any = True, mean: Any = None, correction: float | None = None,
+) -> Any:  # fmt: skip
+    """np.var over the entries that `where` chooses, with the mean as it is given, which has a gradient of its own."""
+    chosen = np.broadcast_to(where, a.shape)
+    if mean is None:
+        mean = np.mean(a, axis=axis, dtype=dtype, keepdims=True, where=where)
+    apart = np.where(chosen, a - mean, 0)
+    total = np.sum(np.real(apart * conjugated(apart)), axis=axis, dtype=dtype, keepdims=keepdims)
+    count = np.sum(chosen, axis=axis, keepdims=keepdims, dtype=total.dtype)
+    return total / np.maximum(count - (ddof if correction is None else correction), 0)
+
+
+composite(np.std)(lambda a, *args, **settings: ROOT(np.var(a, *args, **settings)))
+
+
+# ---- extremes ----------------------------------------------------------------------------------------------------------
+
+
+def _shared(g: Any, beaten: Any, ndim: int, axis: Any, keepdims: bool) -> Any:
+    """The gradient to the entries that are not beaten, in equal shares. (No entry beats a NaN, so a NaN spreads it.)"""
+    shares = np.sum(np.logical_not(beaten), axis=axis, keepdims=True, dtype=g.dtype)
+    return np.where(beaten, 0, unreduced(g, ndim, axis, keepdims) / shares)
+
+
+rule(
+    np.max,
+    lambda g, y, x, axis=None, keepdims=False: _shared(
+        g, x < unreduced(y, x.ndim, axis, keepdims), x.ndim, axis, keepdims
+    ),
+)
+rule(
+    np.min,
+    lambda g, y, x, axis=None, keepdims=False: _shared(
+        g, x > unreduced(y, x.ndim, axis, keepdims), x.ndim, axis, keepdims
+    ),
+)
+
+
+def _with_start(extreme: Any, better: Any, worst: float) -> Any:
+    def body(
+        a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+    ) -> Any:
+        if initial is None and where is not True:
+            raise ValueError(f"np.{extreme.__name__} with where= needs initial=, as in NumPy.")
+        chosen = extreme(np.where(where, a, worst) if where is not True else a, axis=axis, keepdims=keepdims)
+        return chosen if initial is None else better(chosen, initial)
+
+    return body
+
+
+composite(np.max, np.amax)(_with_start(np.max, np.maximum, -np.inf))
+composite(np.min, np.amin)(_with_start(np.min, np.minimum, np.inf))
+
+
+@composite(np.ptp)
+def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+    """np.ptp: max - min."""
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+# ---- products ----------------------------------------------------------------------------------------------------------
+
+
+def _other_factors(x: Any) -> Any:
+    """For each entry the product of the others along the last axis: right with any number of zeros."""
+    ones = np.ones((*x.shape[:-1], 1), x.dtype)
+    before = np.cumprod(np.concatenate([ones, x[..., :-1]], axis=-1), axis=-1)
+    after = np.cumprod(np.concatenate([ones, x[..., :0:-1]], axis=-1), axis=-1)
+    return before * after[..., ::-1]
+
+
+def _prod(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """d prod/dx = the product of the other factors."""
+    if x.size == 0:
+        return np.zeros(x.shape, x.dtype)
+    return unreduced(g, x.ndim, axis, keepdims) * restored(_other_factors(reduced_last(x, axis)), x.shape, axis)
+
+
+rule(np.prod, _prod)
+
+
+@composite(np.prod)
+def prod(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = 1, where: Any = True
+) -> Any:
+    """np.prod over the entries that `where` chooses, times a starting value."""
+    return np.prod(np.where(where, a, 1), axis=axis, dtype=dtype, keepdims=keepdims) * initial
+
+
+nondifferentiable(np.argmax, np.argmin, np.all, np.any, np.count_nonzero)
