@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -27,7 +28,7 @@ import numpy as np
 import autograd_lite as ag
 import nn
 
-from .data import BadInput
+from .data import BadInput, Split, mnist
 
 Array = np.ndarray[Any, Any]
 LINES = 10  # epoch lines that a long training prints
@@ -136,7 +137,7 @@ class Run:
         self.epochs: int = self.options.epochs or default
         self.folder = Path(self.options.out or Path("out") / self.document.name)
         self.started = time.perf_counter()
-        self.drawing: bytes | None = None
+        self.files: dict[str, bytes] = {}
 
     def shorten(self, epochs: int) -> None:
         """With --quick, train for `epochs` unless --epochs asked for another number."""
@@ -145,7 +146,7 @@ class Run:
 
     def open(self) -> None:
         """Print the headline and make sure that the results can be written."""
-        print(f"\n{self.document.name}: {self.document.question}")
+        print(f"\n{self.document.name}: {self.document.question}\n")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -156,7 +157,7 @@ class Run:
         self.error, self.code = error, 2
         print(f"error: {error}", file=sys.stderr)
 
-    # ---- the cross-check ---------------------------------------------------------------------------------------------
+    # ---- the cross-check -----------------------------------------------------------------------------------------
 
     def check(self, title: str, loss: Callable[..., Any], params: dict[str, Array], manual: dict[str, Array]) -> Any:
         """Compare hand-written gradients with the generated ones, and print the table."""
@@ -166,23 +167,34 @@ class Run:
             "scale": float(report.scale),
             "relative_error": {name: float(report[name].relative_error) for name in manual},
         }
-        print(f"\n{title}: {'RIGHT' if report.ok else 'WRONG'}")
-        print(indent(str(report), "  "))
+        print(f"{title}: {'RIGHT' if report.ok else 'WRONG'}")
+        print(indent(str(report), "  "), end="\n\n")
         return report
 
-    # ---- training ----------------------------------------------------------------------------------------------------
+    # ---- data and training ---------------------------------------------------------------------------------------
+
+    def mnist(self) -> Split:
+        """MNIST as bytes and labels; with --quick its first 10,000 rows, and 2,000 to be judged on."""
+        split = mnist(self.options.data, self.options.download)
+        if self.quick:
+            return Split(split.x[:10_000], split.y[:10_000], split.test_x[:2_000], split.test_y[:2_000])
+        return split
 
     def passes(self) -> Iterator[int]:
         """The epochs 0, 1, ..., under a progress bar when there are many."""
         yield from progress(range(self.epochs), "epochs", wanted=self.epochs > LINES)
 
-    def log(self, epoch: int, **figures: float) -> None:
-        """Keep the figures of one epoch; print a line of them, for a long training every tenth part of it."""
+    def log(self, epoch: int, part: str = "", **figures: float) -> None:
+        """Keep the figures of one epoch; print a line of them, for a long training every tenth part of it.
+
+        `part` names one of several trainings of a run; of such, the last epoch alone gets a line.
+        """
         self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in figures.items()}})
-        every = -(-self.epochs // LINES)
+        every = self.epochs if part else -(-self.epochs // LINES)
         if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
             words = "  ".join(f"{name.replace('_', ' ')} {shown(name, value)}" for name, value in figures.items())
-            say(f"  epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}  {words}")
+            place = part or f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
+            say(f"  {place}  {words}")
 
     def train(
         self,
@@ -191,24 +203,25 @@ class Run:
         optimizer: Any,
         batches: Any,
         evaluate: Callable[[], dict[str, float]],
-        decay: float = 1.0,
+        scheduler: Any = None,
+        part: str = "",
     ) -> None:
-        """Train by generated gradients; after each epoch log the mean loss and `evaluate()`, lower the rate by `decay`."""
+        """Train by generated gradients; log the mean loss and `evaluate()` of each epoch, then step the scheduler."""
         self.model = model
         step = nn.TrainStep(model, loss_fn, optimizer)
-        print()
         for epoch in self.passes():
             losses = [step(x, y) for x, y in progress(batches, f"epoch {epoch + 1}", wanted=self.epochs <= LINES)]
-            self.log(epoch, loss=float(np.mean(losses)), **evaluate())
-            for group in optimizer.param_groups:
-                group["lr"] *= decay
+            with ag.no_grad():
+                self.log(epoch, part, loss=float(np.mean(losses)), **evaluate())
+            if scheduler is not None:
+                scheduler.step()
 
-    # ---- the picture and the verdict ---------------------------------------------------------------------------------
+    # ---- the picture and the verdict -----------------------------------------------------------------------------
 
     def draw(self, what: Any, *inputs: Any) -> None:
         """Draw a network or a result; where nothing can render it, say so and go on."""
         try:
-            self.drawing = ag.draw(what, *inputs).svg().encode()
+            self.files["graph.svg"] = ag.draw(what, *inputs).svg().encode()
         except RuntimeError as error:
             print(f"\nno picture: {error}")
 
@@ -239,19 +252,14 @@ class Run:
         judged = self.options.epochs is None
         return int(judged and not all(figure.reached for figure in self.figures))
 
-    # ---- files -------------------------------------------------------------------------------------------------------
+    # ---- files ---------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Write result.json, curve.png, graph.svg and the checkpoint, each whole or not at all."""
-        files = {"result.json": json.dumps(self.result(), indent=1, allow_nan=False).encode()}
+        files = {"result.json": json.dumps(self.result(), indent=1, allow_nan=False).encode(), **self.files}
         if self.history:
-            curve = plot(self.history, f"{self.document.name}, seed {self.seed}")
-            if curve is None:
-                print('no curve.png: drawing it needs matplotlib (pip install "autograd-lite[examples]").')
-            else:
-                files["curve.png"] = curve
-        if self.drawing is not None:
-            files["graph.svg"] = self.drawing
+            curve = plot(lambda picture: draw_curve(picture, self.history, f"{self.document.name}, seed {self.seed}"))
+            files |= {"curve.png": curve} if curve else {}
         try:
             for name, content in files.items():
                 write(self.folder / name, content)
@@ -327,39 +335,53 @@ def write(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-def plot(history: list[dict[str, float]], title: str) -> bytes | None:
-    """A PNG of the loss, and of the accuracies where there are any, over the epochs; None without matplotlib."""
+def plot(draw: Callable[[Any], None]) -> bytes | None:
+    """A PNG of what `draw` puts on a matplotlib figure; None, said aloud, where matplotlib is not installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure as Picture
     except ModuleNotFoundError:
+        print('no plot: it needs matplotlib (pip install "autograd-lite[examples]").')
         return None
     picture = Picture(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(picture)
-    left = picture.subplots()
-    epochs = [row["epoch"] for row in history]
-    names = [name for name in history[0] if name != "epoch"]
-    accuracies = [name for name in names if "accuracy" in name]
-    marker = "o" if len(epochs) < 2 * LINES else None
-    for i, name in enumerate(name for name in names if name not in accuracies):
-        left.plot(epochs, [row[name] for row in history], f"C{i}", marker=marker, label=name.replace("_", " "))
-    values = np.array([row[name] for row in history for name in names if name not in accuracies])
-    if np.all(values > 0):
-        left.set_yscale("log")
-    left.set(title=title, xlabel="epoch", ylabel="loss")
-    handles = left.get_lines()
-    if accuracies:
-        right = left.twinx()
-        for i, name in enumerate(accuracies):
-            shares = [100 * row[name] for row in history]
-            right.plot(epochs, shares, f"C{i + 3}--", marker=marker, label=name.replace("_", " "))
-        right.set(ylabel="accuracy, %")
-        handles = [*handles, *right.get_lines()]
-    left.legend(handles=handles, loc="center right")
-    left.grid(alpha=0.3)
+    draw(picture)
     file = io.BytesIO()
     picture.savefig(file, format="png", dpi=120)
     return file.getvalue()
+
+
+def draw_curve(picture: Any, history: list[dict[str, float]], title: str) -> None:
+    """The losses over the epochs, and the accuracies, where there are any, on an axis of their own."""
+    epochs = [row["epoch"] for row in history]
+    starts = [at for at, epoch in enumerate(epochs) if epoch == 1]
+    trainings = [slice(*ends) for ends in pairwise([*starts, len(epochs)])]
+    accuracies = [name for name in history[0] if "accuracy" in name]
+    others = [name for name in history[0] if name not in accuracies and name != "epoch"]
+    marker = "o" if max(epochs) < 2 * LINES else None
+    left = picture.subplots()
+
+    def draw(axes: Any, name: str, factor: float, **style: Any) -> None:
+        values = [factor * row[name] for row in history]
+        for i, each in enumerate(trainings):
+            label = name.replace("_", " ") if i == 0 else None
+            axes.plot(epochs[each], values[each], marker=marker, label=label, **style)
+
+    for i, name in enumerate(others):
+        draw(left, name, 1, color=f"C{i}")
+    if all(row[name] > 0 for row in history for name in others):
+        left.set_yscale("log")
+    left.set(title=title, xlabel="epoch", ylabel="loss" if "loss" in others else "")
+    left.grid(alpha=0.3)
+    lines = left.get_lines()
+    if accuracies:
+        right = left.twinx()
+        for i, name in enumerate(accuracies, len(others)):
+            draw(right, name, 100, color=f"C{i}", linestyle="--")
+        right.set(ylabel="accuracy, %")
+        lines = [*lines, *right.get_lines()]
+    handles = [line for line in lines if not str(line.get_label()).startswith("_")]
+    left.legend(handles=handles, loc="center right")
 
 
 @contextmanager
@@ -367,3 +389,9 @@ def overflow_is_the_point() -> Iterator[None]:
     """Let exp overflow without NumPy's warning, in a run whose weights are meant to blow up."""
     with np.errstate(over="ignore"):
         yield
+
+
+def accuracy_of(model: nn.Module, x: Array, labels: Array) -> float:
+    """The share of rows whose largest output is at their label."""
+    with ag.no_grad():
+        return float(np.mean(np.argmax(model(x).numpy(), axis=1) == labels))

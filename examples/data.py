@@ -1,4 +1,4 @@
-"""The data sets of the documents: MNIST as IDX files or CSV, the XOR table, splits.
+"""The data sets of the documents: MNIST as IDX files or CSV, heart disease, Iris, and how rows are split.
 
 Files are looked for in `--data DIR`, else in $AUTOGRAD_LITE_DATA, else where `--download` leaves them. Whatever is
 missing, cut short or not what its name says raises BadInput, one line that names the file and the remedy.
@@ -12,6 +12,7 @@ import gzip
 import math
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -27,6 +28,8 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 PIXELS = 28 * 28
+CLEVELAND_URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/heart-disease/"
+CLEVELAND_SHA256 = "a74b7efa387bc9d108d7d0115d831fe9b414b29ae7124f331b622b4efa0427c8"
 CHUNK = 1 << 20  # bytes read at a time: a header cannot ask for memory that the file does not fill
 UNSIGNED_BYTE = 8  # the only type code of an IDX file that MNIST uses
 
@@ -193,18 +196,63 @@ def _labelled(path: Path, x: Array, y: Array) -> tuple[Array, Array]:
 
 def fetch_mnist(folder: Path) -> None:
     """Download the four files of MNIST that are not in `folder` yet, each checked against its sha256."""
+    for name, digest in MNIST_SHA256.items():
+        if _find(folder, name.removesuffix(".gz")) is None:
+            _fetch(MNIST_URL, name, digest, folder)
+
+
+def _fetch(place: str, name: str, sha256: str, folder: Path) -> None:
+    """Download a file into a folder, where it appears only if it is the one that was published."""
     try:
         import pooch
     except ModuleNotFoundError:
         raise BadInput('--download needs pooch: pip install "autograd-lite[examples]".') from None
-    for name, digest in MNIST_SHA256.items():
-        if _find(folder, name.removesuffix(".gz")) is not None:
-            continue
+    try:
+        pooch.retrieve(place + name, f"sha256:{sha256}", name, folder)
+    except (OSError, ValueError) as error:  # no network; another content than the one published
+        raise BadInput(f"{place}{name}: could not be fetched ({str(error).splitlines()[0]}).") from None
+
+
+def cleveland(data: str | os.PathLike[str] | None = None, download: bool = False) -> Array:
+    """The heart disease data of Cleveland, (303, 14) float64: 13 features and the diagnosis 0 to 4; `?` becomes NaN."""
+    folder = data_folder(data)
+    path = folder / "processed.cleveland.data"
+    if download and not path.is_file():
+        _fetch(CLEVELAND_URL, path.name, CLEVELAND_SHA256, folder)
+    if not path.is_file():
+        raise MissingData(f"{path}: not found. Name its folder with --data or AUTOGRAD_LITE_DATA, or use --download.")
+    rows = []
+    for number, line in enumerate(path.read_text("utf-8", "replace").split(), 1):
         try:
-            pooch.retrieve(MNIST_URL + name, f"sha256:{digest}", name, folder)
-        except (OSError, ValueError) as error:  # no network; another content than the one published
-            reason = str(error).splitlines()[0]
-            raise BadInput(f"{MNIST_URL}{name}: could not be fetched ({reason}).") from None
+            row = [np.nan if cell == "?" else float(cell) for cell in line.split(",")]
+        except ValueError as error:
+            raise BadInput(f"{path}:{number}: {error}; only numbers and `?` are expected.") from None
+        if len(row) != 14:
+            raise BadInput(f"{path}:{number}: {len(row)} columns where 14 are expected. Is the file whole?")
+        if row[13] not in (0, 1, 2, 3, 4):
+            raise BadInput(f"{path}:{number}: diagnosis {row[13]:g} is none of 0 to 4.")
+        rows.append(row)
+    if not rows:
+        raise BadInput(f"{path}: holds no patients. Fetch it again.")
+    return np.array(rows)
+
+
+def iris() -> tuple[Array, Array]:
+    """Fisher's Iris, measurements (150, 4) and species (150,), as scikit-learn carries it."""
+    try:
+        from sklearn.datasets import load_iris
+    except ModuleNotFoundError:
+        raise MissingData('Iris comes with scikit-learn: pip install "autograd-lite[examples]".') from None
+    return load_iris(return_X_y=True)
+
+
+def pixels(images: Array, dtype: Any = np.float32) -> Array:
+    """Bytes 0 to 255 as numbers 0.01 to 1: x * 0.99 / 255 + 0.01.
+
+    >>> pixels(np.array([0, 255], np.uint8)).round(2)
+    array([0.01, 1.  ], dtype=float32)
+    """
+    return images.astype(dtype) * dtype(0.99 / 255) + dtype(0.01)
 
 
 def one_hot(labels: Array, classes: int) -> Array:
@@ -227,3 +275,32 @@ def train_test_split(x: Array, y: Array, test_share: float, rng: np.random.Gener
     held_out = round(len(x) * test_share)
     learn, judge = order[: len(x) - held_out], order[len(x) - held_out :]
     return Split(x[learn], y[learn], x[judge], y[judge])
+
+
+def stratified_folds(labels: Array, folds: int, rng: np.random.Generator) -> list[Array]:
+    """The rows in `folds` groups of nearly equal size, each class spread evenly over them.
+
+    >>> [sorted(fold.tolist()) for fold in stratified_folds(np.array([0, 0, 1, 1]), 2, np.random.default_rng(0))]
+    [[0, 3], [1, 2]]
+    """
+    order = rng.permutation(len(labels))
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    return [by_class[k::folds] for k in range(folds)]
+
+
+class Shifted:
+    """Batches of MNIST, each moved by up to one pixel up, down, left or right: no pixel alone tells a digit then.
+
+    The border of MNIST's images is blank, so what leaves on one side may come back on the other.
+    """
+
+    def __init__(self, batches: Any, rng: np.random.Generator) -> None:
+        self.batches, self.rng = batches, rng
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        for x, y in self.batches:
+            images = x.reshape(len(x), 28, 28)
+            yield np.roll(images, self.rng.integers(-1, 2, 2), (1, 2)).reshape(x.shape), y

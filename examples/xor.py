@@ -108,7 +108,7 @@ def story(run: Run) -> None:
     x, y = split.x.astype(np.float32), split.y.astype(np.float32)
 
     def evaluate() -> dict[str, float]:
-        output = model(split.test_x.astype(np.float32)).detach().numpy()
+        output = model(split.test_x.astype(np.float32)).numpy()
         error = np.mean(0.5 * (split.test_y - output) ** 2)
         return {"test_loss": float(error), "test_accuracy": accuracy(output, split.test_y)}
 
@@ -123,7 +123,6 @@ def story(run: Run) -> None:
 
 def train_as_posted(run: Run, split: Split, weights: dict[str, Array]) -> None:
     """The posted loop: the direction, summed over all rows, is added as it is."""
-    print()
     with overflow_is_the_point():
         for epoch in run.passes():
             for name, direction in posted(split.x, split.y, **weights).items():
@@ -139,9 +138,10 @@ def train_as_posted(run: Run, split: Split, weights: dict[str, Array]) -> None:
     run.require("largest weight", run.history[-1]["largest_weight"], at_least=1e3)
     run.require("farthest output from 0.5", float(np.abs(output - 0.5).max()), at_most=1e-3)
     run.because(
-        f"Why: each step adds the sum over {len(split.x):,} rows at a rate of 1, and sigma' is handed the activation, so "
-        "it is near 1/4 however saturated a unit is and nothing stops the weights. Soon every hidden unit is 0 for every "
-        "row, and sigma(0) = 0.5 is all that is left. The posted error, mean(y^2 - o^2)/2, hides it: it is no distance."
+        f"Why: each step adds the sum over {len(split.x):,} rows at a rate of 1, and sigma' is handed the activation, "
+        "so it is near 1/4 however saturated a unit is, and nothing stops the weights. Soon every hidden unit is 0 for "
+        "every row, and sigma(0) = 0.5 is all that is left. The posted error, mean(y^2 - o^2)/2, hides it: it measures "
+        "no distance."
     )
 
 

@@ -1,0 +1,22 @@
+"""The README's Python blocks run, and its commands name what exists."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_blocks_run():
+    result = doctest.testfile(
+        str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    )
+    assert result.attempted >= 20
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"python -m examples\.(\w+)", README.read_text()))))
+def test_the_commands_exist(name):
+    assert (README.parent / "examples" / f"{name}.py").is_file()
