@@ -3,7 +3,7 @@
 Weights have torch's shapes and its initial distribution, drawn from `rng=` or from the generator that `manual_seed`
 starts, so that a state_dict moves between the two libraries as it is.
 
-Read next: `losses.py`, `windows.py`, `functional/`.
+Read next: `losses.py`, `windowed.py`, `functional/`.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class Identity(Module):
         return x
 
 
-# ---- activations ---------------------------------------------------------------------------------------------------------
+# ---- activations -----------------------------------------------------------------------------------------------
 
 
 class Sigmoid(Module):

@@ -135,7 +135,7 @@ class Module:
             value = Buffer(value)
         object.__setattr__(self, name, value)
 
-    # ---- what it consists of -----------------------------------------------------------------------------------------
+    # ---- what it consists of ------------------------------------------------------------------------------------
 
     def _members(self) -> Iterable[tuple[str, Any]]:
         """The names and values among which parameters, buffers and modules are sought."""
@@ -193,7 +193,7 @@ class Module:
         if not persistent:
             self.__dict__["_transient"] = self.__dict__.get("_transient", frozenset()) | {name}
 
-    # ---- state -------------------------------------------------------------------------------------------------------
+    # ---- state --------------------------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Parameter | Buffer]:
         """Every name of every parameter and persistent buffer; a tied one appears under each of its names."""
@@ -237,7 +237,7 @@ class Module:
                 own[name].data = value
         return KeyMismatch(missing, unexpected)
 
-    # ---- changing it as a whole ----------------------------------------------------------------------------------------
+    # ---- changing it as a whole ---------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
         """Put this module and those inside it into training mode (dropout and batch statistics on), or out of it."""
@@ -282,7 +282,7 @@ class Module:
         function(self)
         return self
 
-    # ---- how it is shown -----------------------------------------------------------------------------------------------
+    # ---- how it is shown ----------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of this module's line; layers give their sizes."""

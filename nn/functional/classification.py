@@ -60,9 +60,7 @@ def cross_entropy(
     return _weighted("cross_entropy", scores, target, weight, axis, ignore_index, reduction, label_smoothing)
 
 
-def nll_loss(
-    input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean"
-) -> Any:
+def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
     """-input[target], averaged, for log-probabilities: what comes out of log_softmax. Arguments as in `cross_entropy`.
 
     >>> import numpy as np
@@ -116,9 +114,7 @@ cross_entropy_of_probabilities.def_rule(
 )
 
 
-def _from_probabilities(
-    input: Any, target: Any, weight: Any, axis: int, reduction: str, label_smoothing: float
-) -> Any:
+def _from_probabilities(input: Any, target: Any, weight: Any, axis: int, reduction: str, label_smoothing: float) -> Any:
     if isinstance(target, np.ndarray):
         check_nan("cross_entropy", target)
     classes = input.shape[axis]
@@ -172,7 +168,7 @@ def _along(values: Any, ndim: int, axis: int) -> Any:
 
 def _class_weights(who: str, weight: Any, classes: int) -> Any:
     if np.shape(weight) != (classes,):
-        raise ValueError(f"{who}: weight has shape {np.shape(weight)} and must have one entry for each class: ({classes},).")
+        raise ValueError(f"{who}: weight has shape {np.shape(weight)}; {classes} classes need ({classes},).")
     return weight
 
 
@@ -207,4 +203,5 @@ def _check_labels(who: str, labels: Any, bad: Any, classes: int) -> None:
     """Raise IndexError that names the first label marked in `bad`."""
     if np.logical_or.reduce(bad, axis=None):
         place = np.argwhere(bad)[0]
-        raise IndexError(f"{who}: label {labels[tuple(place)]} at {position(place)} is no class: they are 0 to {classes - 1}.")
+        label = labels[tuple(place)]
+        raise IndexError(f"{who}: label {label} at {position(place)} is no class: they are 0 to {classes - 1}.")

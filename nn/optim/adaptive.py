@@ -86,7 +86,8 @@ class Adam(Optimizer):
         square = _average(memory, "exp_avg_sq", np.multiply(g, g, work), second)
         if group["amsgrad"]:
             largest = memory.get("max_exp_avg_sq")
-            square = memory["max_exp_avg_sq"] = square.copy() if largest is None else np.maximum(largest, square, largest)
+            square = square.copy() if largest is None else np.maximum(largest, square, largest)
+            memory["max_exp_avg_sq"] = square
         np.sqrt(square, work)
         np.divide(work, math.sqrt(1 - second**step), work)
         np.add(work, group["eps"], work)
@@ -96,8 +97,8 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient: w *= 1 - lr * weight_decay before the step (Loshchilov and Hutter,
-    2019).
+    """Adam with weight decay apart from the gradient: w *= 1 - lr * weight_decay before the step (Loshchilov and
+    Hutter, 2019).
 
     >>> import numpy as np, nn
     >>> w = nn.Parameter([1.0])
@@ -124,8 +125,8 @@ class AdamW(Adam):
 
 
 class RMSprop(Optimizer):
-    """v = running average of g^2; w -= lr * g / (sqrt(v) + eps). `centered` subtracts the square of the running average of
-    g from v, and `momentum` m steps along b = m * b + g / (sqrt(v) + eps).
+    """v = running average of g^2; w -= lr * g / (sqrt(v) + eps). `centered` subtracts the square of the running average
+    of g from v, and `momentum` m steps along b = m * b + g / (sqrt(v) + eps).
 
     Raises ValueError for negative settings.
 

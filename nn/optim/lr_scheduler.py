@@ -20,7 +20,9 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
-        self.base_lrs = [float(group.setdefault("initial_lr", group["lr"])) for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        self.base_lrs = [float(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = -1
         self.step()
 
@@ -46,7 +48,7 @@ class LRScheduler:
         """Continue from a state_dict; raises ValueError if it belongs to another schedule."""
         if state_dict.keys() != self.state_dict().keys():
             raise ValueError(
-                f"load_state_dict: this {type(self).__name__} has {sorted(self.state_dict())}, given {sorted(state_dict)}."
+                f"load_state_dict: {type(self).__name__} has {sorted(self.state_dict())}, given {sorted(state_dict)}."
             )
         self.__dict__.update(state_dict)
 
@@ -158,7 +160,8 @@ class LinearLR(LRScheduler):
 
 class OneCycleLR(LRScheduler):
     """Up from max_lr / div_factor to max_lr in the first pct_start of all steps, then down to the start divided by
-    final_div_factor, while momentum (or beta1) goes the other way (Smith and Topin, 2018). Call step() after each batch.
+    final_div_factor, while momentum (or beta1) goes the other way (Smith and Topin, 2018). Call step() after each
+    batch.
 
     `three_phase` comes down the way it went up before the final descent. Raises ValueError beyond the last step.
 
@@ -192,7 +195,7 @@ class OneCycleLR(LRScheduler):
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', not {anneal_strategy!r}.")
         if total_steps <= 0 or not 0 <= pct_start <= 1:
-            raise ValueError(f"OneCycleLR: total_steps={total_steps} must be positive, pct_start={pct_start} in [0, 1].")
+            raise ValueError(f"OneCycleLR: total_steps={total_steps} must be positive, {pct_start=} in [0, 1].")
         self.total_steps = total_steps
         self.anneal_strategy = anneal_strategy
         self.cycle_momentum = cycle_momentum
@@ -267,7 +270,7 @@ class ReduceLROnPlateau:
         eps: float = 1e-8,
     ) -> None:
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs") or not factor < 1:
-            raise ValueError("ReduceLROnPlateau: mode is 'min' or 'max', threshold_mode 'rel' or 'abs', factor below 1.")
+            raise ValueError("ReduceLROnPlateau: mode 'min' or 'max', threshold_mode 'rel' or 'abs', factor below 1.")
         self.optimizer = optimizer
         self.mode = mode
         self.factor = factor

@@ -56,7 +56,9 @@ class Optimizer:
             known.add(id(each))
         unknown = group.keys() - self.defaults.keys() - {"params", "initial_lr"}
         if unknown:
-            raise ValueError(f"{type(self).__name__}: unknown settings {sorted(unknown)}; there are {sorted(self.defaults)}.")
+            raise ValueError(
+                f"{type(self).__name__}: no settings {sorted(unknown)}; there are {sorted(self.defaults)}."
+            )
         complete = {**self.defaults, **group, "params": params}
         self.check(complete)
         self.param_groups.append(complete)
@@ -83,8 +85,8 @@ class Optimizer:
                     node.when = tick()
 
     def update(self, values: Array, gradient: Array, work: Array, memory: dict[str, Any], group: Group) -> None:
-        """Change one parameter's values in place; `memory` keeps what the rule needs from step to step, and `work` is an
-        array of the same form to compute in."""
+        """Change one parameter's values in place; `memory` keeps what the rule needs from step to step, and `work` is
+        an array of the same form to compute in."""
         raise NotImplementedError
 
     def work(self, each: ag.Tensor) -> Array:
@@ -122,12 +124,12 @@ class Optimizer:
             for name, value in memory.items():
                 if isinstance(value, np.ndarray) and value.ndim and value.shape != each.shape:
                     raise ValueError(
-                        f"load_state_dict: {name} of parameter {key} has shape {value.shape}, the parameter {each.shape}."
+                        f"load_state_dict: {name} of parameter {key} is {value.shape}, the parameter {each.shape}."
                     )
             state[each] = {name: _copied(value) for name, value in memory.items()}
         settings = [{key: value for key, value in given.items() if key != "params"} for given in groups]
-        for each in settings:
-            self.check(each)
+        for given in settings:
+            self.check(given)
         self.state = state
         for group, given in zip(self.param_groups, settings, strict=True):
             group.update(given)
@@ -146,4 +148,3 @@ class Optimizer:
 
 def _copied(value: Any) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
-
