@@ -133,8 +133,8 @@ def walk(
                 elif parent in table:
                     if type(result) is not list:
                         table[parent] = table[parent] + result
-                elif parent.primitive is None and parent.notes is None and wanted is None:
-                    found(parent, result)
+                elif joint is None and parent.primitive is None and parent.notes is None and wanted is None:
+                    found(parent, result)  # not out of a joint rule's tuple, whose reference would cost a copy
                 elif ahead is None and not waiting:
                     ahead, ahead_g = parent, result
                 else:

@@ -8,8 +8,13 @@ Read next: `layers.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
+from autograd_lite.recording import thread
+
+from .functional.dense import linear_relu, linear_sigmoid, linear_tanh
+from .layers import Linear, ReLU, Sigmoid, Tanh
 from .modules import Module
 
 
@@ -79,16 +84,33 @@ class Sequential(_Row):
 
     def __init__(self, *modules: Any) -> None:
         self.names: list[str] | None = None
+        self._planned: list[Module] = []
+        self._steps: list[tuple[Linear | None, Any]] = []
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             self.names = [str(name) for name in modules[0]]
             modules = tuple(modules[0].values())
         super().__init__(modules)
 
     def forward(self, x: Any) -> Any:
-        """The last module's result."""
-        for module in self.row:
-            x = module(x)
+        """The last module's result. A Linear and the activation after it are recorded as one operation, except in a
+        trace, which shows every module."""
+        if thread.mode.precise:
+            for module in self.row:
+                x = module(x)
+            return x
+        if self._planned != self.row:
+            self._planned, self._steps = list(self.row), _steps(self.row)
+        for linear, step in self._steps:
+            if linear is None:
+                x = step(x)
+            elif linear.bias is None:
+                x = step(x, linear.weight)
+            else:
+                x = step(x, linear.weight, linear.bias)
         return x
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_planned": [], "_steps": []}  # made again at the next call
 
     def _members(self) -> Iterable[tuple[str, Any]]:
         if self.names is None:
@@ -116,6 +138,21 @@ class Sequential(_Row):
         if name in names:
             return self.row[names.index(name)]
         raise AttributeError(f"Sequential has no attribute {name!r}")
+
+
+_ACTIVATED = {Sigmoid: linear_sigmoid, Tanh: linear_tanh, ReLU: linear_relu}
+
+
+def _steps(row: list[Module]) -> list[tuple[Linear | None, Any]]:
+    """What a Sequential calls: a module on x, or for a Linear with its activation one function of x and parameters."""
+    steps: list[tuple[Linear | None, Any]] = []
+    for before, module in pairwise([None, *row]):
+        fused = _ACTIVATED.get(type(module)) if type(before) is Linear else None
+        if fused is None:
+            steps.append((None, module))
+        else:
+            steps[-1] = (before, fused)
+    return steps
 
 
 class ModuleList(_Row):
