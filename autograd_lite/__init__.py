@@ -3,8 +3,10 @@
 Read next: `tensors.py`.
 """
 
+from .checks import check_backprop, gradcheck
 from .custom import primitive
 from .derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .drawing import draw
 from .program import Program
 from .recomputing import checkpoint
 from .recording import enable_grad, is_grad_enabled, no_grad, scope
@@ -12,6 +14,6 @@ from .tensors import Tensor, tensor
 from .tracing import trace
 
 __all__ = [
-    "Program", "Tensor", "checkpoint", "enable_grad", "grad", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp",
-    "no_grad", "primitive", "scope", "tensor", "trace", "value_and_grad", "vjp",
+    "Program", "Tensor", "check_backprop", "checkpoint", "draw", "enable_grad", "grad", "gradcheck", "hessian", "hvp",
+    "is_grad_enabled", "jacobian", "jvp", "no_grad", "primitive", "scope", "tensor", "trace", "value_and_grad", "vjp",
 ]  # fmt: skip

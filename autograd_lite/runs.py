@@ -22,7 +22,7 @@ import numpy as np
 from .backward import walk
 from .boundary import numbers
 from .primitives import PICK
-from .recording import AnyNode, Leaf, Node, switched, thread, tick
+from .recording import AnyNode, Array, Leaf, Node, switched, thread, tick
 from .rules.shape import COPY
 from .tensors import Tensor, constant, wrap
 from .trees import Structure, flatten, paths, unflatten
@@ -40,17 +40,17 @@ class Trail:
         self._single = len(results) == 1
         if sources and not self._single:
             sources = [np.concatenate([np.ravel(each) for each in sources])]
-        self._root: AnyNode | None = sources[0]._node if sources else None
+        self.root: AnyNode | None = sources[0]._node if sources else None
         self.outside, self.border = behind([each._node for each in (*results, *sources)], start, outer)
 
     def back(self, seeds: list[Any], ends: Iterable[AnyNode], freeing: bool = False) -> dict[AnyNode, Any]:
         """The plain gradients that arrive at `ends` when each result sends its seed back."""
         found: dict[AnyNode, Any] = {}
         sent = [seed for seed, wanted in zip(seeds, self.differentiable, strict=True) if wanted]
-        if self._root is not None:
+        if self.root is not None:
             seed = sent[0] if self._single else np.concatenate([np.ravel(each) for each in sent])
             lift = self._lift if self.outside and recording() else None
-            walk(self._root, seed, found.__setitem__, set(ends), lift, freeing=freeing and lift is None)
+            walk(self.root, seed, found.__setitem__, set(ends), lift, freeing=freeing and lift is None)
         return found
 
     def _lift(self, value: Any, node: AnyNode) -> Any:
@@ -94,6 +94,7 @@ class Run:
     """One run of `f` on handles of the arguments at the positions `chosen`."""
 
     def __init__(self, who: str, f: Callable[..., Any], args: Any, chosen: tuple[int, ...], kwargs: Any = None) -> None:
+        self._who = who
         start = tick()
         given = list(args)
         handles: list[Tensor] = []
@@ -121,6 +122,18 @@ class Run:
                 for each, array in zip(self._results, self.arrays, strict=True)
             ],
         )
+
+    def unit(self) -> Array:
+        """The seed of a result that is one real number; raises RuntimeError if it is not."""
+        if len(self.arrays) != 1 or self.arrays[0].size != 1:
+            shapes = ", ".join(str(each.shape) for each in self.arrays)
+            raise RuntimeError(
+                f"{self._who}: the function's result has shape {shapes or 'of nothing'}, and only a scalar has a "
+                "gradient: reduce it (np.sum, np.mean) and return it alone, or use ag.jacobian or ag.vjp."
+            )
+        if self.arrays[0].dtype.kind == "c":
+            raise RuntimeError(f"{self._who}: the function's result is complex: return np.real or np.abs of it.")
+        return np.ones_like(self.arrays[0])
 
     def pull(self, seeds: list[Any], once: bool = False) -> tuple[Any, ...]:
         """The gradients of the chosen arguments, given those of the results. `once` lets the values go on the way."""

@@ -1,0 +1,241 @@
+"""Are the gradients right? Generated ones against central differences, hand-written ones against generated ones.
+
+Read next: `reports.py` (what a comparison says), `subgradients.py` (what counts as right at a kink).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .backward import walk
+from .derivatives import vjp
+from .naming import Names, Witness
+from .recording import AnyNode, Array, Node, history, no_grad
+from .reports import Report, compare
+from .runs import Run, label
+from .subgradients import resolved
+from .tensors import Tensor
+from .trees import flatten, paths, unflatten
+
+Arrays = list[Array]
+
+
+def gradcheck(
+    f: Callable[..., Any], *args: Any, order: int = 1, eps: float = 6e-6, rtol: float = 1e-6, atol: float = 1e-8
+) -> bool:
+    """True if the derivatives of `f` up to `order` agree with central differences; else AssertionError names the worst.
+
+    For a fixed random u, the gradient of S(x) = <u, f(x)> is compared, entry by entry, with
+    (S(x + h) - S(x - h)) / 2h, h = eps max(1, |x|), to within atol + rtol max(|one|, |other|). Order 2 does the same
+    with that gradient as a function of u and x, and so on. Arguments and results may be structures; what is not
+    floating point is held fixed. Raises TypeError for float32, where rounding drowns the differences.
+
+    >>> import numpy as np, autograd_lite as ag
+    >>> ag.gradcheck(lambda x, w: np.tanh(x @ w), np.ones((2, 3)), np.full((3, 1), 0.1), order=2)
+    True
+    """
+    if order < 1:
+        raise ValueError(f"gradcheck: order={order}, but the first derivatives are order 1.")
+    leaves, structure = flatten(args)
+    checked = [i for i, leaf in enumerate(leaves) if _values(leaf).dtype.kind in "fc"]
+    if not checked:
+        raise TypeError("gradcheck: no argument is floating point: pass x.astype(np.float64).")
+    names = [label("gradcheck", path[0], path[1:]).removeprefix("gradcheck: ") for path in paths(structure)]
+    points = [np.array(_values(leaves[i])) for i in checked]
+    for i, point in zip(checked, points, strict=True):
+        _check_double(point, names[i], "pass x.astype(np.float64)")
+
+    def function(*values: Any) -> list[Any]:
+        given = list(leaves)
+        for i, value in zip(checked, values, strict=True):
+            given[i] = value
+        return [each for each in flatten(f(*unflatten(structure, given)))[0] if _values(each).dtype.kind in "fc"]
+
+    who = f"gradcheck of {getattr(f, '__name__', type(f).__name__)}"
+    names = [names[i] for i in checked]
+    with no_grad():  # what f captures is a constant here
+        for level in range(1, order + 1):
+            seeds = _check_once(f"{who}, order {level}", function, points, names, eps, rtol, atol)
+            function = _gradient(function, len(seeds))
+            points = [*seeds, *points]
+            names = [*(f"seed {i}" for i in range(len(seeds))), *names]
+    return True
+
+
+def _gradient(function: Callable[..., list[Any]], count: int) -> Callable[..., list[Any]]:
+    """(u, x) -> the gradient of <u, function(x)>."""
+    return lambda *values: list(vjp(function, *values[count:])[1](list(values[:count])))
+
+
+def _check_once(
+    who: str, function: Callable[..., list[Any]], points: Arrays, names: list[str], eps: float, rtol: float, atol: float
+) -> Arrays:
+    """Compare one generated gradient with central differences; return the random seeds that were used."""
+    results, pull = vjp(function, *points)
+    if not results:
+        raise TypeError(f"{who}: the result is not floating point, so there is nothing to check.")
+    for result in results:
+        _check_double(result, "the result", "something that the function captures is not float64")
+    rng = np.random.default_rng(0)
+    seeds = [_random(rng, result) for result in results]
+
+    def weighted(*values: Any) -> float:
+        parts = zip(seeds, function(*values), strict=True)
+        return float(sum(np.sum(np.real(np.conj(seed) * _values(result))) for seed, result in parts))
+
+    worst, wrong, text = 1.0, 0, ""
+    with np.errstate(all="ignore"):  # what comes of a division by zero is told as a wrong entry
+        gradients = pull(seeds)
+    for k, generated in enumerate(gradients):
+        for place in np.ndindex(generated.shape):
+            expected = _difference(weighted, points, k, place, eps)
+            found = generated[place]
+            allowed = atol + rtol * max(abs(found), abs(expected))
+            excess = abs(found - expected) / allowed
+            if not excess <= 1:  # NaN is wrong as well
+                wrong += 1
+                if not excess <= worst:
+                    worst = excess if excess == excess else np.inf
+                    where = f"{names[k]}, index {place}" if place else names[k]
+                    text = f"{where}: generated {found:.10g}, central difference {expected:.10g}"
+    if wrong:
+        total = sum(point.size for point in points)
+        raise AssertionError(f"{who}: {text} ({wrong} of {total} entries differ; this one the most).")
+    return seeds
+
+
+def _difference(f: Callable[..., float], points: Arrays, k: int, place: tuple[int, ...], eps: float) -> Any:
+    """The central difference along one entry; for a complex one along its real and imaginary part."""
+    entry = points[k][place]
+    h = eps * max(1.0, abs(entry))
+    slope: Any = 0.0
+    for direction in (1.0, 1j) if points[k].dtype.kind == "c" else (1.0,):
+        values = []
+        for sign in (1, -1):
+            moved = [point.copy() for point in points]
+            moved[k][place] = entry + sign * h * direction
+            with np.errstate(all="ignore"):  # so is what comes of a step over the edge of a domain
+                values.append(f(*moved))
+        slope += direction * (values[0] - values[1]) / (2 * h)
+    return slope
+
+
+def _random(rng: np.random.Generator, like: Array) -> Array:
+    real = rng.standard_normal(like.shape)
+    return np.asarray(real + 1j * rng.standard_normal(like.shape) if like.dtype.kind == "c" else real)
+
+
+def _check_double(array: Array, name: str, remedy: str) -> None:
+    if array.dtype not in (np.float64, np.complex128):
+        raise TypeError(f"gradcheck: {name} is {array.dtype}, too coarse for central differences: {remedy}.")
+
+
+def _values(leaf: Any) -> Any:
+    return leaf._array() if isinstance(leaf, Tensor) else np.asarray(leaf)
+
+
+# ---- hand-written gradients against generated ones -------------------------------------------------------------------
+
+
+def check_backprop(loss_fn: Callable[[Any], Any], params: dict[str, Any], manual: dict[str, Array]) -> Report:
+    """Compare hand-written gradients with the generated ones, name by name, up to one common scale.
+
+    `loss_fn(params)` gives the scalar loss; `manual[name]` is the hand-written gradient of `params[name]`. A key of
+    `manual` that is no parameter names a variable of the forward pass ("z2"), and its gradient (its delta) is
+    compared; of several values of that name the last is meant.
+
+    A report comes back: `report.ok`, `report.scale` (manual = scale * generated, the scale that most names share, on a
+    tie that of the name nearest the loss), `report[name].ok`, `.relative_error`; `print(report)` shows a table. Right
+    means max |manual - scale * generated| <= tolerance * max |scale * generated|, where the tolerance is about the
+    square root of the machine epsilon of manual's dtype: 1e-8 for float64, 1e-4 for float32. Where np.maximum, minimum,
+    max, min, abs or clip meet a tie, either side of the kink is right too.
+
+    Raises ValueError for names that are missing or unknown and for a loss that does not depend on params, TypeError
+    for what is no floating-point array, RuntimeError for a loss that is no scalar.
+
+    >>> import numpy as np, autograd_lite as ag
+    >>> X, t = np.ones((4, 2)), np.zeros((4, 1))
+    >>> report = ag.check_backprop(
+    ...     lambda p: np.mean((t - np.dot(X, p["W"])) ** 2), {"W": np.ones((2, 1))}, {"W": X.T @ (t - 2)})
+    >>> report.ok, report.scale
+    (True, -2.0)
+    """
+    _check_names(params, manual)
+    names = Names()
+    if manual.keys() - params.keys():
+        witness = Witness(names)
+        run = Run("check_backprop", lambda p: witness.watch(loss_fn, p), (params,), (0,))
+    else:
+        run = Run("check_backprop", loss_fn, (params,), (0,))
+    seed, root = run.unit(), run.trail.root
+    if root is None:
+        raise ValueError("check_backprop: the loss does not depend on params: does loss_fn use its argument?")
+    steps = history(root)
+    ends = dict(zip(params, run.ends, strict=True))
+    for name in manual.keys() - params.keys():
+        ends[name] = _variable(name, names, steps, params)
+
+    def gradients(values: dict[AnyNode, Array]) -> dict[str, Array]:
+        """The gradients when rules see `values` instead of what was recorded."""
+        found: dict[AnyNode, Any] = {}
+        lift = (lambda value, node: values.get(node, value)) if values else None
+        walk(root, seed, found.__setitem__, set(run.ends), lift)
+        for name in manual.keys() - params.keys():  # each on its own, for a walk stops where it is to end
+            walk(root, seed, found.__setitem__, {ends[name]}, lift)
+        return {name: np.array(found.get(node, np.zeros(node.shape, node.dtype))) for name, node in ends.items()}
+
+    uses = _first_uses(steps)
+    nearest = sorted(manual, key=lambda name: uses.get(ends[name], 0), reverse=True)
+    shapes = [node.shape for node in steps if all(isinstance(n, int) for n in node.shape)]
+    best = compare(manual, gradients({}), nearest, shapes)
+    for upwards in (False, True):
+        values = {} if best.ok else resolved(steps, upwards)
+        if values:
+            other = compare(manual, gradients(values), nearest, shapes, tie=True)
+            best = max(best, other, key=lambda report: sum(each.ok for each in report.entries.values()))
+    return best
+
+
+def _check_names(params: Any, manual: Any) -> None:
+    """Raise for what cannot be compared at all."""
+    for what, given in (("params", params), ("manual", manual)):
+        if not isinstance(given, dict) or not given:
+            raise TypeError(f"check_backprop: {what} is a dict from names to arrays, and not an empty one.")
+    missing = [name for name in params if name not in manual]
+    if missing:
+        raise ValueError(
+            f"check_backprop: manual has no gradient for {', '.join(map(repr, missing))}: "
+            "add it, or leave the parameter out of params."
+        )
+    for name, gradient in manual.items():
+        if not isinstance(gradient, (np.ndarray, np.generic, float)):
+            remedy = "x.detach().numpy()" if isinstance(gradient, Tensor) else "np.asarray(...)"
+            raise TypeError(f"check_backprop: manual[{name!r}] is a {type(gradient).__name__}, no array: use {remedy}.")
+        if np.asarray(gradient).dtype.kind not in "fc":
+            dtype = np.asarray(gradient).dtype
+            raise TypeError(f"check_backprop: manual[{name!r}] is {dtype}, but a gradient is floating point.")
+
+
+def _variable(name: str, names: Names, steps: list[AnyNode], params: dict[str, Any]) -> AnyNode:
+    """The last value that the forward pass called `name`."""
+    named = ((names.of(node), node) for node in steps if isinstance(node, Node) and node.requires_grad)
+    known = {each: node for each, node in named if each}
+    if name not in known:
+        listed = ", ".join(sorted(known.keys() - params.keys()))
+        raise ValueError(
+            f"check_backprop: manual[{name!r}] is neither a parameter nor a variable of the forward pass"
+            f"{f', whose variables are {listed}' if listed else ''}."
+        )
+    return known[name]
+
+
+def _first_uses(steps: list[AnyNode]) -> dict[AnyNode | None, int]:
+    """The clock at each node's first use: the later, the nearer to the loss."""
+    first: dict[AnyNode | None, int] = {}
+    for step in steps:
+        for parent in step.parents:
+            first.setdefault(parent, step.when)
+    return first

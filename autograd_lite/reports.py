@@ -1,0 +1,240 @@
+"""What a comparison of hand-written with generated gradients says: the numbers, the table, the common scale in words.
+
+Read next: `checks.py`, which makes one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .recording import Array
+
+# About the square root of the machine epsilon: far above what roundings add up to, far below any mistake.
+TOLERANCES = {"d": 1e-8, "f": 1e-4, "e": 1e-2}
+_ROUNDINGS = 64  # machine epsilons of the largest gradient: below that, a gradient is a rest of terms that cancel
+
+
+@dataclass
+class Comparison:
+    """One name's verdict: manual against scale * generated, both of shape `shape`.
+
+    `relative_error` is max |manual - scale * generated| / max |scale * generated|; `agreement` the cosine of the angle
+    between the two, 1 for the same direction; `own_scale` the one that would fit this name best. `cause` and `fix` say
+    which mistake explains a wrong one, and what repairs it, where that is known.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    ok: bool
+    relative_error: float
+    agreement: float
+    own_scale: float
+    verdict: str
+    manual: Array = field(repr=False)
+    generated: Array = field(repr=False)
+    cause: str | None = None
+    fix: str | None = None
+
+
+@dataclass(repr=False)
+class Report:
+    """The verdicts by name, the common scale (manual = scale * generated) and what it means; prints as a table."""
+
+    entries: dict[str, Comparison]
+    scale: float
+    meaning: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether every gradient is right."""
+        return all(each.ok for each in self.entries.values())
+
+    def __getitem__(self, name: str) -> Comparison:
+        return self.entries[name]
+
+    def __str__(self) -> str:
+        rows = [("name", "shape", "agreement", "relative error", "verdict")]
+        for each in self.entries.values():
+            numbers = _short(each.agreement, ".6f"), _short(each.relative_error, ".1e")
+            rows.append((each.name, str(each.shape), *numbers, each.verdict))
+        a, b, c, d = (max(len(row[i]) for row in rows) for i in range(4))
+        lines = [f"{row[0]:<{a}}  {row[1]:<{b}}  {row[2]:>{c}}  {row[3]:>{d}}  {row[4]}" for row in rows]
+        lines.insert(1, "-" * max(map(len, lines)))
+        for each in self.entries.values():
+            lines += [f"{each.name}: {text}" for text in (each.cause, each.fix) if text]
+        wrong = [each.name for each in self.entries.values() if not each.ok]
+        count = len(self.entries)
+        lines.append(f"{len(wrong)} of {count} wrong: {', '.join(wrong)}." if wrong else f"All {count} right.")
+        return "\n".join([*lines, self.meaning])
+
+    __repr__ = __str__
+
+
+def _short(number: float, form: str) -> str:
+    return "-" if math.isnan(number) else format(number, form)
+
+
+class _Pair(NamedTuple):
+    """A manual gradient m and its generated one g, in double precision, with what is known before any scale is."""
+
+    m: Array
+    g: Array
+    tolerance: float
+    fault: str | None
+    own: float  # the scale that fits best: <m, g> / <g, g>
+    fits: bool  # whether m is that times g
+
+
+def compare(
+    manual: dict[str, Any],
+    generated: dict[str, Array],
+    nearest: list[str],
+    shapes: Iterable[tuple[int, ...]],
+    tie: bool = False,
+) -> Report:
+    """The report on `manual`. `nearest` lists the names from the loss backwards; `shapes` are those seen on the way,
+    among which the size of the batch is looked for; `tie` says that ties were broken to get `generated`."""
+    pairs = {name: _pair(np.asarray(manual[name]), generated[name]) for name in manual}
+    scale, common = _common_scale([pairs[name] for name in nearest])
+    largest = max((_size(pair.g) for pair in pairs.values() if np.all(np.isfinite(pair.g))), default=0.0)
+    entries = {name: _judge(name, pair, scale, largest) for name, pair in pairs.items()}
+    if not common:
+        meaning = "No gradient is a multiple of the generated one, so there is no common scale."
+    else:
+        meaning = meaning_of(scale, shapes)
+    if tie:
+        meaning += " (At ties, as of np.maximum, you take one side of the kink: that is as good as any.)"
+    return Report(entries, scale, meaning)
+
+
+def _pair(manual: Array, generated: Array) -> _Pair:
+    kinds = [np.zeros(0, each.dtype).real.dtype.char for each in (manual, generated)]
+    tolerance = max(TOLERANCES.get(kind, TOLERANCES["d"]) for kind in kinds)
+    wide = [each.astype(np.complex128 if each.dtype.kind == "c" else np.float64) for each in (manual, generated)]
+    m, g = wide
+    fault = None
+    if m.shape != g.shape:
+        fault = f"WRONG shape: {m.shape}, must be {g.shape}"
+    elif not np.all(np.isfinite(m)):
+        fault = f"NOT FINITE: {_first_not_finite(m)}"
+    elif not np.all(np.isfinite(g)):
+        fault = f"the generated gradient is not finite: {_first_not_finite(g)}"
+    own = math.nan if fault or not _size(g) else _size(m) / _size(g) * _projection(_unit(m), _unit(g))
+    fits = bool(own) and not math.isnan(own) and _size(m - own * g) <= tolerance * _size(own * g)
+    return _Pair(m, g, tolerance, fault, own, fits)
+
+
+def _size(x: Array) -> float:
+    return float(np.max(np.abs(x), initial=0.0))
+
+
+def _unit(x: Array) -> Array:
+    """x with largest entry 1, lest its square underflow."""
+    return x / (_size(x) or 1.0)
+
+
+def _projection(m: Array, g: Array) -> float:
+    return float(np.real(np.vdot(g, m)) / np.real(np.vdot(g, g)))
+
+
+def _first_not_finite(x: Array) -> str:
+    place = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+    return f"{x[place]} at {place}" if place else str(x[place])
+
+
+def _common_scale(nearest: list[_Pair]) -> tuple[float, bool]:
+    """The scale that most fitting pairs share, on a tie the one nearest the loss; and whether there is any."""
+    fitting = [pair for pair in nearest if pair.fits]
+    if not fitting:
+        return next((pair.own for pair in nearest if pair.own and not math.isnan(pair.own)), 1.0), False
+
+    def companions(pair: _Pair) -> int:
+        return sum(abs(each.own - pair.own) <= (each.tolerance + pair.tolerance) * abs(pair.own) for each in fitting)
+
+    return max(fitting, key=companions).own, True  # max keeps the first of equals, which is the nearest
+
+
+def _judge(name: str, pair: _Pair, scale: float, largest: float) -> Comparison:
+    """One name's verdict under the common scale."""
+    m, g = pair.m, pair.g
+    error, agreement = math.inf, math.nan
+    if pair.fault is not None:
+        return Comparison(name, m.shape, False, error, agreement, pair.own, pair.fault, m, g)
+    target = scale * g
+    difference, size = _size(m - target), _size(target)
+    noise = _ROUNDINGS * abs(scale) * largest * (1.2e-7 if pair.tolerance > TOLERANCES["d"] else 2.2e-16)
+    if difference <= noise:
+        error = 0.0 if not size else difference / max(size, noise)
+    elif size:
+        error = difference / size
+    if _size(m) and size:
+        a, b = _unit(m), _unit(target)
+        agreement = float(np.real(np.vdot(b, a)) / (np.linalg.norm(a) * np.linalg.norm(b)))
+    ok = difference <= max(noise, pair.tolerance * size)
+    if ok:
+        verdict = "right" if size else "right: both are 0"
+    elif not size:
+        verdict = "WRONG: it should be 0"
+    elif not _size(m):
+        verdict = "WRONG: it is 0"
+    elif pair.fits:
+        verdict = f"WRONG by a factor: {pair.own / scale:.6g} times what it should be"
+    else:
+        verdict = "WRONG"
+    return Comparison(name, m.shape, ok, error, agreement, pair.own, verdict, m, g)
+
+
+# ---- the common scale, in words ------------------------------------------------------------------------------------
+
+
+def meaning_of(scale: float, shapes: Iterable[tuple[int, ...]]) -> str:
+    """What a scale means: its sign, a factor 2, and the size of a batch that stands among `shapes`.
+
+    >>> meaning_of(-3092.0, [(3092, 3), (3, 4)]).partition(": ")[2]
+    'a direction to be added to the parameters, of the summed loss.'
+    """
+    sign, size = "-" if scale < 0 else "", abs(scale)
+    factor, n, notes = _recognised(size, shapes)
+    if scale < 0:
+        notes.insert(0, "a direction to be added to the parameters")
+    if factor == "1" and not sign:
+        return "Your gradients are the generated ones."
+    times = f"{sign}{factor} times the generated ones" + (f" (N = {n})" if n else "")
+    return f"Your gradients are {times}" + (f": {', '.join(notes)}." if notes else ".")
+
+
+_TWICE, _HALF = "with a factor 2 that the loss does not have", "without the factor 2 of the square"
+
+
+def _recognised(size: float, shapes: Iterable[tuple[int, ...]]) -> tuple[str, int | None, list[str]]:
+    """A positive factor as a word, the N in it, and what it says about the loss."""
+    for value, word, notes in ((1.0, "1", []), (2.0, "2", [_TWICE]), (0.5, "1/2", [_HALF])):
+        if _equal(size, value):
+            return word, None, notes
+    shapes = list(shapes)
+    counts = [shape[0] for shape in shapes if shape] + [shape[-1] for shape in shapes if shape]
+    counts += [math.prod(shape) for shape in shapes]
+    for n in dict.fromkeys(counts):
+        if n < 2:
+            continue
+        summed, averaged = "of the summed loss", "of the averaged loss"
+        for value, word, notes in (
+            (n, "N", [summed]),
+            (1 / n, "1/N", [averaged]),
+            (2 * n, "2 N", [summed, _TWICE]),
+            (n / 2, "N/2", [summed, _HALF]),
+            (2 / n, "2/N", [averaged, _TWICE]),
+            (0.5 / n, "1/(2 N)", [averaged, _HALF]),
+        ):
+            if _equal(size, value):
+                return word, n, notes
+    return f"{size:.6g}", None, []
+
+
+def _equal(size: float, value: float) -> bool:
+    return math.isclose(size, value, rel_tol=1e-5)
