@@ -20,7 +20,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import CodeType, FrameType
@@ -183,11 +183,15 @@ def _note(key: str) -> Any:
 class Leaf(_Formed):
     """An array that no operation made: data, a parameter, an input of a trace.
 
-    `when` is the clock of the last write, `guard` a fingerprint of an array that belongs to the user.
+    `when` is the clock of the last write and `written` its line, with the clock again, since not every write notes one;
+    `guard` is a fingerprint of an array that belongs to the user.
     `live` says that results computed from it are recorded.
     """
 
-    __slots__ = ("__weakref__", "array", "dtype", "grad", "guard", "live", "name", "notes", "requires_grad", "shape", "when")
+    __slots__ = (
+        "__weakref__", "array", "dtype", "grad", "guard", "live", "name", "notes", "requires_grad", "shape", "when",
+        "written",
+    )  # fmt: skip
     primitive: Primitive | None = None
     parents: tuple[Leaf | Node | None, ...] = ()
     hooks = _note("hooks")
@@ -202,6 +206,7 @@ class Leaf(_Formed):
         self.when = tick()
         self.grad: Array | None = None
         self.guard: int | None = None
+        self.written: tuple[int, CodeType, int] | None = None
         self.notes: dict[str, Any] | None = None
 
 
@@ -296,14 +301,15 @@ def record(
     settings: dict[str, Any] | None,
     mode: Mode,
     depth: int,
+    owners: Sequence[tuple[int, Leaf]] = (),
 ) -> Node:
     """The node of one operation, keeping of its inputs and its result what the gradient rules will read.
 
-    `leafy` says that arrays which can be written to are among the inputs; `depth` is the number of frames up to the
-    caller whose line is recorded.
+    `leafy` says that arrays which can be written to are among the inputs, `owners` in which leaves' memory views among
+    them lie; `depth` is the number of frames up to the caller whose line is recorded.
     """
     node = _new(Node)
-    node.guards = _guard(plan, values, parents, mode.tracing) if leafy else ()
+    node.guards = _guard(plan, values, parents, owners, mode.tracing) if leafy or owners else ()
     for i in plan.leaves_out if not mode.tracing else ():
         if parents[i] is not None:
             values[i] = parents[i]
@@ -327,9 +333,11 @@ def record(
     return node
 
 
-def _guard(plan: Plan, values: list[Any], parents: list[Any], everything: bool) -> tuple[Leaf, ...]:
+def _guard(
+    plan: Plan, values: list[Any], parents: list[Any], owners: Sequence[tuple[int, Leaf]], everything: bool
+) -> tuple[Leaf, ...]:
     """The leaves whose values will be read; a user's own array becomes one here."""
-    guards = []
+    guards = [leaf for i, leaf in owners if everything or i in plan.reads]
     for i, parent in enumerate(parents):
         read = everything or i in plan.reads
         if parent is None and type(values[i]) is np.ndarray:
@@ -354,14 +362,15 @@ def history(root: AnyNode) -> list[AnyNode]:
     return sorted(seen, key=lambda node: node.when if node.parents else 0)
 
 
-_PACKAGES = tuple(
-    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), package) + os.sep
-    for package in ("autograd_lite", "nn")
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PACKAGES = (
+    *(os.path.join(_HERE, package) + os.sep for package in ("autograd_lite", "nn")),
+    os.path.dirname(np.__file__) + os.sep,
 )
 
 
 def users_frame(frame: FrameType | None) -> FrameType:
-    """The innermost frame that is not this library's own."""
+    """The innermost frame that is neither this library's own nor NumPy's."""
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):  # type: ignore[union-attr]  # the outermost frame has no f_back, so the loop ends before None
         frame = frame.f_back  # type: ignore[union-attr]  # as above
     return frame  # type: ignore[return-value]  # as above

@@ -43,7 +43,10 @@ def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     return lambda self: unary(primitive, self)
 
 
-def _binary(ufunc: Callable[..., Any]) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+Operator: TypeAlias = Callable[[Any, Any], Any]
+
+
+def _binary(ufunc: Callable[..., Any]) -> tuple[Operator, Operator, Operator]:
     """The operator of a ufunc, its reflected form and its in-place form."""
     primitive = PRIMITIVES[ufunc]
     return (
@@ -59,7 +62,7 @@ class Tensor(ArrayMethods):
     __slots__ = ()
     __hash__ = object.__hash__
 
-    # ---- what it is ------------------------------------------------------------------------------------------------
+    # ---- what it is -------------------------------------------------------------------------------------------------
 
     @property
     def data(self) -> Array:
@@ -74,9 +77,9 @@ class Tensor(ArrayMethods):
 
     @data.setter
     def data(self, value: ArrayLike) -> None:
-        node = self._node
-        if type(node) is not Leaf:
-            raise RuntimeError("x.data = ... needs a leaf; this tensor was computed. Write x = ag.tensor(value) instead.")
+        views.follow(self)
+        if type(self._node) is not Leaf:
+            raise RuntimeError("x.data = ... needs a leaf, and this tensor was computed: write x = ag.tensor(value).")
         value = np.asarray(value)
         if value.shape != self._data.shape:
             raise ValueError(f"x.data = ...: shape {value.shape} does not fit the tensor's {self._data.shape}.")
@@ -98,21 +101,27 @@ class Tensor(ArrayMethods):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow back to, or through, this tensor."""
+        """Whether gradients flow back to, or through, this tensor. It can be set on a leaf. A leaf that requires
+        gradients owns its array: a view or a detached tensor gets a copy of its own then."""
+        views.follow(self)
         return self._node.requires_grad
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        node = self._node
-        if type(node) is not Leaf:
+        views.follow(self)
+        if type(self._node) is not Leaf:
             raise RuntimeError("x.requires_grad = ... needs a leaf; for a computed tensor use x.detach().")
         if wanted:
             check_differentiable(self._data.dtype)
-        node.requires_grad = node.live = wanted
+            if self._view is not None:
+                self._data, self._view = self._data.copy(), None
+                self._node = Leaf(self._data, name=self._node.name)
+        self._node.requires_grad = self._node.live = wanted
 
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded operation made it."""
+        views.follow(self)
         return type(self._node) is Leaf
 
     @property
@@ -137,7 +146,7 @@ class Tensor(ArrayMethods):
             views.follow(self)
         return self._data
 
-    # ---- leaving the tensor world ------------------------------------------------------------------------------------
+    # ---- leaving the tensor world -----------------------------------------------------------------------------------
 
     def _leave(self, what: str) -> None:
         if thread.mode.tracing and self._node.live:
@@ -165,13 +174,12 @@ class Tensor(ArrayMethods):
 
     def detach(self) -> Tensor:
         """The same values with no history: nothing computed from it reaches this tensor's gradient."""
-        views.follow(self)
-        if thread.mode.tracing and self._node.live:
-            return apply(DETACH, (self,))
-        if type(self._node) is not Leaf:
-            return constant(self.data)
-        result = constant(self._data)
-        result._view = views.View(self, None, (), {}, self._node)
+        if thread.mode.tracing:
+            views.follow(self)
+            if self._node.live:
+                cut: Tensor = unary(DETACH, self)
+                return cut
+        result: Tensor = views.detached(self, lambda: _new(Tensor))
         return result
 
     def __float__(self) -> float:
@@ -204,6 +212,13 @@ class Tensor(ArrayMethods):
         if self._node.requires_grad or (self._node.live and thread.mode.tracing):
             raise TypeError(array_remedy())
         return np.array(self.data, dtype) if copy or dtype not in (None, self._data.dtype) else self.data
+
+    @property
+    def _mask(self) -> None:
+        """np.ma takes `_data` from whatever has it, and then asks for this: it must not get away with the values."""
+        raise TypeError(
+            "a masked array does not compute with tensors: use np.ma.filled(...), and the mask in np.where(mask, a, b)."
+        )
 
     def __len__(self) -> int:
         return len(self._array())
@@ -242,7 +257,7 @@ class Tensor(ArrayMethods):
     def _pack(self, who: str) -> tuple[Any, ...]:
         if type(self._node) is not Leaf:
             raise RuntimeError(f"{who} of a tensor with a history: copy x.detach(), or a leaf.")
-        return self._data.copy(), self._node.requires_grad, self._node.name, copy.copy(self._node.grad)
+        return self._array().copy(), self._node.requires_grad, self._node.name, copy.copy(self._node.grad)
 
     @classmethod
     def _restore(cls, array: Array, requires_grad: bool, name: str | None, grad: Array | None) -> Tensor:
@@ -250,7 +265,7 @@ class Tensor(ArrayMethods):
         result._node.grad = grad
         return result
 
-    # ---- gradients -------------------------------------------------------------------------------------------------
+    # ---- gradients --------------------------------------------------------------------------------------------------
 
     def backward(self, gradient: ArrayLike | None = None, retain_graph: bool = False) -> None:
         """Put into every leaf's `.grad` the derivative of this tensor with respect to it, added to what is there.
@@ -287,7 +302,7 @@ class Tensor(ArrayMethods):
         views.follow(self)
         self._node.hooks = [*(self._node.hooks or ()), hook]
 
-    # ---- operators ---------------------------------------------------------------------------------------------------
+    # ---- operators --------------------------------------------------------------------------------------------------
 
     __add__, __radd__, __iadd__ = _binary(np.add)
     __sub__, __rsub__, __isub__ = _binary(np.subtract)
@@ -302,7 +317,7 @@ class Tensor(ArrayMethods):
     __xor__, __rxor__, __ixor__ = _binary(np.bitwise_xor)
     __lshift__, __rlshift__, __ilshift__ = _binary(np.left_shift)
     __rshift__, __rrshift__, __irshift__ = _binary(np.right_shift)
-    __eq__, __ne__ = _binary(np.equal)[0], _binary(np.not_equal)[0]  # type: ignore[assignment]  # elementwise, as NumPy's
+    __eq__, __ne__ = _binary(np.equal)[0], _binary(np.not_equal)[0]  # elementwise, as NumPy's
     __lt__, __le__ = _binary(np.less)[0], _binary(np.less_equal)[0]
     __gt__, __ge__ = _binary(np.greater)[0], _binary(np.greater_equal)[0]
     __neg__, __pos__ = _unary(np.negative), _unary(np.positive)
@@ -318,15 +333,18 @@ class Tensor(ArrayMethods):
         return self.round(digits)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return getitem(self, index)
+        result: Tensor = getitem(self, index)
+        return result
 
     def __setitem__(self, index: Any, value: Any) -> None:
         views.setitem(self, index, value)
 
-    # ---- NumPy's protocols -------------------------------------------------------------------------------------------
+    # ---- NumPy's protocols ------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] | None = None, depth: int = 2) -> Any:
+    def _apply(
+        primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] | None = None, depth: int = 2
+    ) -> Any:
         return apply(primitive, args, settings, depth + 1)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -344,7 +362,7 @@ class Tensor(ArrayMethods):
         return call(function, args, kwargs)
 
 
-# ---- making tensors ----------------------------------------------------------------------------------------------------
+# ---- making tensors ------------------------------------------------------------------------------------------------
 
 
 def tensor(
@@ -394,7 +412,7 @@ def wrap(array: Array, node: AnyNode) -> Tensor:
     return result
 
 
-# ---- applying a primitive ----------------------------------------------------------------------------------------------
+# ---- applying a primitive ------------------------------------------------------------------------------------------
 
 
 def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] | None = None, depth: int = 2) -> Any:
@@ -404,6 +422,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
     """
     values: list[Any] = []
     parents: list[Any] = []
+    owners: list[tuple[int, Leaf]] = []
     live = leafy = False
     wants = 0
     bit = 1
@@ -411,6 +430,9 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
         if isinstance(arg, Tensor):
             if arg._view is not None:
                 views.follow(arg)
+                owned = views.owner(arg)
+                if owned is not None:
+                    owners.append((len(values), owned))
             node = arg._node
             if node.live:
                 live = True
@@ -438,7 +460,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
         raise explained(error, primitive, values) from error
     if type(value) is not np.ndarray:
         if isinstance(value, (tuple, list)):
-            return _record_many(primitive, value, values, parents, wants, settings, live, depth + 1)
+            return _record_many(primitive, value, values, parents, wants, settings, live, owners, depth + 1)
         value = np.asarray(value)
     result = _new(Tensor)
     result._data = value
@@ -446,7 +468,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
     mode = thread.mode
     if live and (mode.enabled or mode.tracing):
         plan = primitive.plan(wants if mode.enabled and value.dtype.kind in "fc" else 0, len(values))
-        result._node = record(primitive, plan, value, values, parents, leafy, settings, mode, depth + 1)
+        result._node = record(primitive, plan, value, values, parents, leafy, settings, mode, depth + 1, owners)
     else:
         result._node = Leaf(_computed(value, primitive))
     if primitive.view:
@@ -506,7 +528,7 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
     left, right = a, b
     if isinstance(a, Tensor):
         if a._view is not None:
-            views.follow(a)
+            return apply(primitive, (a, b), None, 3)
         first = a._node
         left = a._data
         if first.live:
@@ -516,7 +538,7 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
         return apply(primitive, (a, b), None, 3)
     if isinstance(b, Tensor):
         if b._view is not None:
-            views.follow(b)
+            return apply(primitive, (a, b), None, 3)
         second = b._node
         right = b._data
         if second.live:
@@ -572,12 +594,20 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
 def _computed(value: Array, primitive: Primitive) -> Array:
     """A result, if it holds numbers: never an array of Python objects."""
     if value.dtype.hasobject:
-        raise TypeError(f"{primitive.label} would fall back to an array of Python objects; {missing(primitive.function)}")
+        raise TypeError(f"{primitive.label} would fall back to an array of objects; {missing(primitive.function)}")
     return value
 
 
 def _record_many(
-    primitive: Primitive, results: Any, values: list[Any], parents: list[Any], wants: int, settings: dict[str, Any] | None, live: bool, depth: int
+    primitive: Primitive,
+    results: Any,
+    values: list[Any],
+    parents: list[Any],
+    wants: int,
+    settings: dict[str, Any] | None,
+    live: bool,
+    owners: list[tuple[int, Leaf]],
+    depth: int,
 ) -> Any:
     """Several results: one node for the operation, whose value is the tuple, and one that picks each result out."""
     arrays = [np.asarray(each) for each in results]
@@ -587,11 +617,12 @@ def _record_many(
     else:
         whole_form = _Tuple(arrays)
         plan = primitive.plan(wants if mode.enabled and whole_form.dtype.kind in "fc" else 0, len(values))
-        whole = record(primitive, plan, whole_form, values, parents, True, settings, mode, depth + 1)
+        whole = record(primitive, plan, whole_form, values, parents, True, settings, mode, depth + 1, owners)
         tensors = []
         for i, each in enumerate(arrays):
             differentiable = plan.differentiable and each.dtype.kind in "fc"
-            pick = record(PICK, PICK.plan(differentiable, 1), each, [None], [whole], False, {"index": i}, mode, depth + 1)
+            only = PICK.plan(differentiable, 1)
+            pick = record(PICK, only, each, [None], [whole], False, {"index": i}, mode, depth + 1)
             tensors.append(wrap(each, pick))
     return type(results)(*tensors) if hasattr(results, "_fields") else type(results)(tensors)
 
@@ -649,7 +680,9 @@ def _ufunc_form(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
                 raise missing(ufunc)
             return body(*inputs, **kwargs)
         if kwargs.pop("where", True) is not True:
-            raise NotImplementedError(f"{name}(..., where=...) leaves entries undefined: use np.where(mask, {name}(x), other).")
+            raise NotImplementedError(
+                f"{name}(..., where=...) leaves entries undefined: use np.where(mask, {name}(x), other)."
+            )
         if kwargs.keys() - NEUTRAL:
             raise NotImplementedError(f"{name} on a tensor does not take {sorted(kwargs.keys() - NEUTRAL)}.")
         return apply(primitive, inputs, kwargs, 3)
