@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from autograd_lite.tensors import tensor
-from numerical import gradients, inner
+from tests.numerical import gradients, inner
 
 # The README of the corpus: these tags report, they do not gate.
 REPORTED = {"special"}
