@@ -13,7 +13,7 @@ from pathlib import Path
 from .common import INTERRUPTED, Run, command_line
 from .data import MissingData
 
-NAMES = ("xor", "mnist_ann", "mnist_mat", "abs_sin", "heart", "mnist_relu", "iris")
+NAMES = ("xor", "mnist_ann", "mnist_mat", "abs_sin", "heart", "mnist_relu", "lenet", "iris")
 
 
 def main(arguments: list[str] | None = None) -> int:

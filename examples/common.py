@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from textwrap import indent
+from textwrap import fill, indent
 from typing import Any
 
 import numpy as np
@@ -248,7 +248,7 @@ class Run:
         for figure in self.figures:
             print(f"  {'reached' if figure.reached else 'MISSED '}  {figure}")
         if self.why:
-            print(f"\n{self.why}")
+            print("\n" + fill(self.why, 100))
         judged = self.options.epochs is None
         return int(judged and not all(figure.reached for figure in self.figures))
 
@@ -369,8 +369,8 @@ def draw_curve(picture: Any, history: list[dict[str, float]], title: str) -> Non
 
     for i, name in enumerate(others):
         draw(left, name, 1, color=f"C{i}")
-    if all(row[name] > 0 for row in history for name in others):
-        left.set_yscale("log")
+    positive = all(row[name] > 0 for row in history for name in others)
+    left.set_yscale("log" if positive else "symlog")
     left.set(title=title, xlabel="epoch", ylabel="loss" if "loss" in others else "")
     left.grid(alpha=0.3)
     lines = left.get_lines()

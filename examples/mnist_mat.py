@@ -122,7 +122,7 @@ def train_as_posted(run: Run, split: Split, params: dict[str, Array]) -> None:
     run.require("classes predicted", run.history[-1]["classes_predicted"], at_most=1)
     run.because(
         f"Why: it answers {guesses[0]} to everything. On matrices, o.T * (1 - o) is an outer product: the error of "
-        "each output is mixed into all others, its sign is lost, and the weights run away until every unit is at its end."
+        "each output is mixed into all others, its sign is lost, and the weights run away until each unit is at an end."
     )
 
 

@@ -92,15 +92,15 @@ def accuracy(output: Array, y: Array) -> float:
 
 def story(run: Run) -> None:
     split = table(run.rng)
-    weights = {"W1": 0.01 * run.rng.standard_normal((3, 4)), "W2": 0.01 * run.rng.standard_normal((4, 1))}
+    params = {"W1": run.rng.standard_normal((3, 4)), "W2": run.rng.standard_normal((4, 1))}
 
     def document_loss(p: dict[str, Any]) -> Any:
         return loss(split.x, split.y, **p)
 
     for title, formulas in (("posted formulas", posted), ("repaired formulas", repaired)):
-        run.check(title, document_loss, weights, formulas(split.x, split.y, **weights))
+        run.check(title, document_loss, params, formulas(split.x, split.y, **params))
     if run.as_posted:
-        train_as_posted(run, split, weights)
+        train_as_posted(run, split)
         return
 
     model = network(run.rng)
@@ -121,8 +121,9 @@ def story(run: Run) -> None:
     )
 
 
-def train_as_posted(run: Run, split: Split, weights: dict[str, Array]) -> None:
-    """The posted loop: the direction, summed over all rows, is added as it is."""
+def train_as_posted(run: Run, split: Split) -> None:
+    """The posted loop: weights 0.01 * normal; the direction, summed over all rows, is added as it is."""
+    weights = {"W1": 0.01 * run.rng.standard_normal((3, 4)), "W2": 0.01 * run.rng.standard_normal((4, 1))}
     with overflow_is_the_point():
         for epoch in run.passes():
             for name, direction in posted(split.x, split.y, **weights).items():
