@@ -18,7 +18,7 @@ import nn
 from .common import Array, Document, Run, accuracy_of
 from .data import Shifted, one_hot, pixels
 
-# ---- one convolution and one linear layer, in plain NumPy: x (N, 28, 28), t (N, 10) -----------------------------------
+# ---- one convolution and one linear layer, in plain NumPy: x (N, 28, 28), t (N, 10) --------------------------------
 
 
 def windows(x: Any) -> Any:
