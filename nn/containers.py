@@ -8,14 +8,14 @@ Read next: `layers.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 from autograd_lite.recording import thread
 
 from .functional.dense import linear_relu, linear_sigmoid, linear_tanh
 from .layers import Linear, ReLU, Sigmoid, Tanh
-from .modules import Module
+from .modules import Module, indented
 
 
 class _Row(Module):
@@ -166,6 +166,17 @@ class ModuleList(_Row):
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__(modules)
+
+    def _lines(self) -> list[str]:
+        """Equal neighbours on one line: (0-2): 3 x Linear(...)."""
+        lines = []
+        first = 0
+        for text, group in groupby(map(repr, self.row)):
+            count = len(list(group))
+            name = f"({first}): " if count == 1 else f"({first}-{first + count - 1}): {count} x "
+            lines.append(name + indented(text))
+            first += count
+        return lines
 
 
 class ModuleDict(Module):

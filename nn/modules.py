@@ -288,15 +288,21 @@ class Module:
         """What stands between the parentheses of this module's line; layers give their sizes."""
         return ""
 
+    def _lines(self) -> list[str]:
+        """One entry for each module directly inside, under each of its names."""
+        inside = _found(self, "", once=False, deep=False)
+        return [f"({name}): {indented(repr(each))}" for name, each in inside if isinstance(each, Module)]
+
     def __repr__(self) -> str:
-        lines = [f"({name}): {_indented(repr(child))}" for name, child in self.named_children()]
         extra = self.extra_repr()
+        lines = self._lines()
         if not lines:
             return f"{type(self).__name__}({extra})"
         return "\n  ".join([f"{type(self).__name__}({extra}", *lines]) + "\n)"
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
+    """A module's text as a part of another's."""
     return text.replace("\n", "\n  ")
 
 

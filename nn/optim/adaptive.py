@@ -86,7 +86,7 @@ class Adam(Optimizer):
         square = _average(memory, "exp_avg_sq", np.multiply(g, g, work), second)
         if group["amsgrad"]:
             largest = memory.get("max_exp_avg_sq")
-            square = square.copy() if largest is None else np.maximum(largest, square, largest)
+            square = square.copy() if largest is None else np.maximum(largest, square, out=largest)
             memory["max_exp_avg_sq"] = square
         np.sqrt(square, work)
         np.divide(work, math.sqrt(1 - second**step), work)
