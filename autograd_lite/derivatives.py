@@ -172,7 +172,7 @@ def _block(run: Run, k: int) -> list[Any]:
     y = run.arrays[k]
     if y.dtype.kind == "c":
         raise TypeError("jacobian: the function's result is complex: take np.real and np.imag apart, or use ag.vjp.")
-    if not run.trail.differentiable[k] or y.size == 0:
+    if y.size == 0:
         return [np.zeros(y.shape + node.shape, node.dtype) for node in run.ends]
     seeds = [np.zeros(each.shape, each.dtype) for each in run.arrays]
     rows = []

@@ -92,6 +92,13 @@ def test_the_worst_entry_is_named_with_both_numbers():
     assert generated / expected == pytest.approx(1.5, rel=1e-6)
 
 
+def test_a_nan_is_the_worst_entry():
+    broken = ag.primitive(lambda x: x + 0.0)
+    broken.def_rule(lambda g, y, x: g * np.array([2.0, np.nan, 3.0]))
+    with pytest.raises(AssertionError, match=r"index \(1,\): generated nan.*3 of 3"):
+        ag.gradcheck(broken, A[0])
+
+
 @pytest.mark.parametrize(
     ("error", "message", "call"),
     [
@@ -281,9 +288,13 @@ def test_the_scale_in_words(scale, words):
 
 
 def test_the_tolerance_follows_the_dtype_of_manual():
-    near = {name: value * (1 + 1e-6 * np.array([1, -1])) for name, value in three_gradients().items()}
-    assert len(wrong(ag.check_backprop(three_loss, THREE, near))) == 3
-    assert ag.check_backprop(three_loss, THREE, {name: value.astype(np.float32) for name, value in near.items()}).ok
+    def off(by, dtype):
+        return {name: (value * (1 + by * np.array([1, -1]))).astype(dtype) for name, value in three_gradients().items()}
+
+    assert ag.check_backprop(three_loss, THREE, off(1e-9, np.float64)).ok
+    assert len(wrong(ag.check_backprop(three_loss, THREE, off(1e-6, np.float64)))) == 3
+    assert ag.check_backprop(three_loss, THREE, off(2e-5, np.float32)).ok
+    assert len(wrong(ag.check_backprop(three_loss, THREE, off(1e-3, np.float32)))) == 3
 
 
 def test_one_wrong_entry_of_many_is_wrong():

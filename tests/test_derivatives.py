@@ -165,6 +165,23 @@ def test_value_keeps_its_history_only_where_something_is_live():
     assert type(gradient) is np.ndarray
 
 
+def test_arrays_come_out_where_nothing_live_is_read():
+    w = ag.tensor(X, requires_grad=True)
+    assert type(ag.grad(lambda x: np.sum(w) + np.sum(x**2))(X)) is np.ndarray
+    assert type(ag.grad(lambda x: 3 * x)(ag.tensor(1.0, requires_grad=True))) is np.ndarray
+    cut = ag.primitive(lambda x: 1.0 * x)
+    cut.def_rule(lambda g, y, x: x.detach() if isinstance(x, ag.Tensor) else x)
+    assert type(ag.grad(lambda x: np.sum(cut(x)))(w)) is np.ndarray
+
+
+def test_rules_see_a_seed_of_the_results_dtype():
+    seen = []
+    watched = ag.primitive(lambda x: 1 * x)
+    watched.def_rule(lambda g, y, x: (seen.append(g.dtype), g)[1])
+    ag.vjp(watched, X.astype(np.float32))[1](np.ones(3, int))
+    assert seen == [np.float32]
+
+
 def test_the_seed_may_be_live():
     u = ag.tensor(X, requires_grad=True)
     _, pull = ag.vjp(np.exp, X)
