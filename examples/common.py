@@ -311,7 +311,7 @@ def progress(items: Iterable[Any], label: str, wanted: bool, total: int | None =
         from tqdm import tqdm
     except ModuleNotFoundError:
         return items
-    bar: Iterable[Any] = tqdm(items, label, total, leave=False, mininterval=0.2 if sys.stderr.isatty() else 5)
+    bar: Iterable[Any] = tqdm(items, label, total, leave=False, disable=None)  # None: shown on a terminal alone
     return bar
 
 

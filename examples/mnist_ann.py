@@ -115,8 +115,8 @@ def story(run: Run) -> None:
 
     run.shorten(2)
     batches = Shifted(nn.DataLoader(x, split.y, batch_size=32, shuffle=True, rng=run.rng), run.rng)
-    optimizer = nn.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
-    decay = nn.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.7)
+    optimizer = nn.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
+    decay = nn.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.75)
 
     def evaluate() -> dict[str, float]:
         return {"test_accuracy": accuracy_of(model, test_x, split.test_y)}

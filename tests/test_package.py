@@ -21,10 +21,10 @@ ENGINE = """
 """.split()
 
 NN = """
-    AvgPool2d BCELoss BCEWithLogitsLoss BatchNorm1d BatchNorm2d Buffer Conv1d Conv2d CrossEntropyLoss DataLoader Dropout
-    ELU Embedding Flatten GELU HuberLoss Identity L1Loss LayerNorm LeakyReLU Linear LogSigmoid LogSoftmax MSELoss MaxPool2d
-    Module ModuleDict ModuleList NLLLoss Parameter ReLU Sequential SiLU Sigmoid SmoothL1Loss Softmax Softplus Tanh
-    TrainStep functional init load manual_seed optim save utils
+    AvgPool2d BCELoss BCEWithLogitsLoss BatchNorm1d BatchNorm2d Buffer Conv1d Conv2d CrossEntropyLoss DataLoader
+    Dropout ELU Embedding Flatten GELU HuberLoss Identity L1Loss LayerNorm LeakyReLU Linear LogSigmoid
+    LogSoftmax MSELoss MaxPool2d Module ModuleDict ModuleList NLLLoss Parameter ReLU Sequential SiLU Sigmoid
+    SmoothL1Loss Softmax Softplus Tanh TrainStep functional init load manual_seed optim save utils
 """.split()
 
 
