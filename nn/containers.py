@@ -8,7 +8,7 @@ Read next: `layers.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 from autograd_lite.recording import thread
@@ -140,15 +140,15 @@ class Sequential(_Row):
         raise AttributeError(f"Sequential has no attribute {name!r}")
 
 
-_ACTIVATED = {Sigmoid: linear_sigmoid, Tanh: linear_tanh, ReLU: linear_relu}
+_ACTIVATED: dict[type, Any] = {Sigmoid: linear_sigmoid, Tanh: linear_tanh, ReLU: linear_relu}
 
 
 def _steps(row: list[Module]) -> list[tuple[Linear | None, Any]]:
     """What a Sequential calls: a module on x, or for a Linear with its activation one function of x and parameters."""
     steps: list[tuple[Linear | None, Any]] = []
-    for before, module in pairwise([None, *row]):
-        fused = _ACTIVATED.get(type(module)) if type(before) is Linear else None
-        if fused is None:
+    for before, module in zip([None, *row], row, strict=False):
+        fused = _ACTIVATED.get(type(module))
+        if fused is None or type(before) is not Linear:
             steps.append((None, module))
         else:
             steps[-1] = (before, fused)
