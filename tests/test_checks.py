@@ -341,6 +341,14 @@ def test_either_side_of_a_kink_passes(kink, side):
     assert not ag.check_backprop(lambda p: np.sum(f(p["z"]) * g), {"z": Z}, {"z": outside}).ok
 
 
+def test_a_tie_with_a_bound_that_is_broadcast():
+    """Of np.maximum(low, z) the full-size operand moves, wherever it stands."""
+    g, low = rng.standard_normal(Z.shape), np.zeros(3)
+    manual = {"z": (Z > 0) * g, "low": ((Z <= 0) * g).sum(0)}
+    report = ag.check_backprop(lambda p: np.sum(np.maximum(p["low"], p["z"]) * g), {"low": low, "z": Z}, manual)
+    assert report.ok
+
+
 @pytest.mark.parametrize("pick", [np.argmax, lambda x, axis: x.shape[1] - 1 - np.argmax(x[:, ::-1], axis)])
 def test_first_or_last_of_equal_maxima_passes(pick):
     x, g = np.array([[1.0, 3.0, 3.0], [2.0, 1.0, 0.0]]), np.array([2.0, 5.0])

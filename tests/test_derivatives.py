@@ -174,6 +174,14 @@ def test_arrays_come_out_where_nothing_live_is_read():
     assert type(ag.grad(lambda x: np.sum(cut(x)))(w)) is np.ndarray
 
 
+def test_tensors_that_are_not_live_are_arrays():
+    y, pull = ag.vjp(np.exp, ag.tensor(X))
+    assert type(y) is np.ndarray
+    (gradient,) = pull(ag.tensor(X))
+    assert type(gradient) is np.ndarray
+    assert_allclose(gradient, X * np.exp(X))
+
+
 def test_rules_see_a_seed_of_the_results_dtype():
     seen = []
     watched = ag.primitive(lambda x: 1 * x)

@@ -119,6 +119,14 @@ def test_a_changed_array_or_leaf_is_noticed():
         y.backward()
 
 
+def test_another_shape_is_noticed():
+    w, rows = ag.tensor(X, requires_grad=True), [X]
+    y = np.sum(ag.checkpoint(lambda x: np.stack([x * row for row in rows]))(w))
+    rows.append(X)
+    with pytest.raises(RuntimeError, match="gave another result"):
+        y.backward()
+
+
 def test_a_freed_history_says_so():
     w = ag.tensor(X, requires_grad=True)
     y = np.sum(ag.checkpoint(np.square)(w))
