@@ -13,14 +13,9 @@ Read next: `pictures.py` (the DOT text), `rendering.py` (how an operation is wri
 
 from __future__ import annotations
 
-import html
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,8 +72,8 @@ class Graph:
         ...     os.listdir(folder)
         ['graph.dot']
         """
-        path = Path(path)
-        ending = path.suffix.lower()
+        path = os.fspath(path)
+        ending = os.path.splitext(path)[1].lower()
         if ending == ".dot":
             content = self.source.encode()
         elif ending == ".html":
@@ -88,17 +83,16 @@ class Graph:
         elif ending in (".png", ".pdf"):
             content = render(self.source, ending[1:])
         else:
-            raise ValueError(f"graph.save({str(path)!r}): the name must end in .svg, .png, .pdf, .html or .dot.")
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            raise ValueError(f"graph.save({path!r}): the name must end in .svg, .png, .pdf, .html or .dot.")
+        part = f"{path}.{os.getpid()}.part"
+        with open(part, "wb") as file:
             file.write(content)
-        os.chmod(file.name, 0o644)  # what open() gives; a temporary file is closed to others
-        os.replace(file.name, path)
+        os.replace(part, path)
 
     def _page(self) -> str:
         picture = self.svg()
-        title = html.escape(self.program.name)
         return (
-            f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>\n'
+            f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{self.program.name}</title>\n'
             "<style>body { margin: 1em; } svg { max-width: 100%; height: auto; }</style></head>\n"
             f"<body>\n{picture[picture.index('<svg') :]}</body>\n</html>\n"
         )
@@ -189,6 +183,9 @@ def _namer(node: AnyNode, names: Names) -> Callable[[Any], None]:
 
 def render(source: str, form: str) -> bytes:
     """DOT text as an svg, png or pdf file's content; raises RuntimeError naming what to install."""
+    import shutil
+    import subprocess
+
     program = shutil.which("dot")
     if program is not None:
         done = subprocess.run([program, f"-T{form}"], input=source.encode(), capture_output=True, check=False)

@@ -17,7 +17,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -57,7 +57,7 @@ class Names:
                 self._read_parts(value.items(), depth)
             elif isinstance(value, (list, tuple)) and len(value) <= _MOST:
                 self._read_parts(((f"{name}_{i}", each) for i, each in enumerate(value)), depth)
-            elif hasattr(value, "named_parameters") and not isinstance(value, type):
+            elif not isinstance(value, (type, ModuleType)) and hasattr(value, "named_parameters"):
                 self._read_parts(value.named_parameters(), depth)
 
     def _read_parts(self, parts: Iterable[tuple[Any, Any]], depth: int) -> None:
@@ -238,19 +238,19 @@ def identifier(text: str) -> str:
     return f"{name}_" if name in _TAKEN else name
 
 
-def distinct(wanted: Iterable[str]) -> Iterator[str]:
-    """The names made different from one another: z, z_2, z_3; the first to want a name gets it.
+def distinct(wanted: Iterable[str], reserved: Iterable[str] = ()) -> Iterator[str]:
+    """The names made different from one another: z, z_2, z_3; the first to want a name gets it, unless it is reserved.
 
-    >>> list(distinct(["z", "z", "z_2", "z"]))
-    ['z', 'z_3', 'z_2', 'z_4']
+    >>> list(distinct(["z", "z", "z_2", "z", "relu"], reserved=["relu"]))
+    ['z', 'z_3', 'z_2', 'z_4', 'relu_1']
     """
     wanted = list(wanted)
-    taken = set(wanted)
-    seen: dict[str, int] = {}
+    taken = {*wanted, *reserved}
+    seen = dict.fromkeys(reserved, 0)
     for name in wanted:
         number = seen.get(name, 0) + 1
         unique = name
-        if number > 1:
+        if name in seen:
             while (unique := f"{name}_{number}") in taken:
                 number += 1
             taken.add(unique)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .program import UNKNOWN, Operation, Program, Variable
-from .recording import Leaf
 from .rendering import DOT, as_mathematics, order_matters
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def dot_text(program: Program) -> str:
     frames: dict[tuple[str, ...], Digraph] = {(): Digraph(name=program.name)}
     graph = frames[()]
     graph.attr(rankdir="TB", bgcolor="white", nodesep="0.3", ranksep="0.35", fontname="Helvetica", newrank="true")
-    graph.attr("node", shape="box", style="rounded,filled", color="#444444", fillcolor="white", margin="0.16,0.06")
+    graph.attr("node", shape="box", style="rounded,filled", color="#444444", fillcolor="white", margin="0.2,0.06")
     graph.attr("node", fontname="Helvetica", fontsize="12")
     graph.attr("edge", color="#555555", arrowsize="0.7", fontname="Helvetica", fontsize="10")
 
@@ -60,14 +59,15 @@ def dot_text(program: Program) -> str:
                 frames[scope[:depth]] = cluster = Digraph(name=f"cluster_{len(frames)}")
                 back = scope[0] == BACKWARD
                 colours = {"color": _PURPLE if back else "#999999", "fillcolor": "#0000000A", "fontcolor": "#333333"}
-                cluster.attr(label=_escaped(scope[depth - 1]), style="rounded,filled", fontsize="11", **colours)
+                cluster.attr(label=_escaped(scope[depth - 1]), style="rounded,filled", **colours)
+                cluster.attr(labeljust="l", fontsize="11")  # at the left, where fewer arrows cross it
         return frames[scope]
 
     hidden = {each for each in program.captured if _inline(each, program)}
     homes = _homes(program)
     for variable in leaves(program):
         if variable not in hidden:
-            value = _number(program.values[variable]) if variable.kind == "constant" and variable.shape == () else ""
+            value = program.number(variable)
             attributes = _STYLES[variable.kind] | (_NAMED if variable.given else {})
             label = _label(variable.label, value, variable.form)
             frame(homes.get(variable, ())).node(variable.name, label, **attributes)
@@ -146,15 +146,9 @@ def _operand(value: Any, program: Program, hidden: set[Variable]) -> str:
         return "?"
     if isinstance(value, Variable):
         if value in hidden:
-            return _number(program.values[value])
+            return program.number(value)
         return value.label if value.given else DOT
     return f"{value:.6g}" if isinstance(value, (float, np.floating)) else repr(value)
-
-
-def _number(leaf: Leaf) -> str:
-    """The value of a constant that is a mere number."""
-    value = leaf.array.item()
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _operation_label(operation: Operation, program: Program, hidden: set[Variable]) -> str:

@@ -194,9 +194,18 @@ class Program:
             if isinstance(variable, Variable) and variable not in defined:
                 raise ValueError(f"{self.name}: the output {variable.name} is never defined.")
 
+    def number(self, variable: Variable) -> str:
+        """The value of a captured constant that is a mere number, as text; else ''."""
+        if variable.kind != "constant" or variable.shape:
+            return ""
+        value = self.values[variable].array.item()
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+
     def __str__(self) -> str:
         lines = [f"def {self.name}({', '.join(map(str, self.inputs))}):"]
-        lines += [f"    {each}  # {each.kind}" + f" {each.label}" * (each.label != each.name) for each in self.captured]
+        for each in self.captured:
+            label = f" {each.label}" * (each.label != each.name)
+            lines.append(f"    {each}  # {each.kind}{label} {self.number(each)}".rstrip())
         steps = [f"    {each}" for each in self.operations]
         width = max((len(each) for each in steps if len(each) <= 80), default=0)
         for step, operation in zip(steps, self.operations, strict=True):

