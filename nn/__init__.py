@@ -9,6 +9,7 @@ Read next: `modules.py`.
 
 from . import functional, init, optim, utils
 from .containers import ModuleDict, ModuleList, Sequential
+from .data import DataLoader, TensorDataset, kfold, one_hot, standardize, train_test_split
 from .layers import (
     ELU,
     GELU,
@@ -54,6 +55,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "CrossEntropyLoss",
+    "DataLoader",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -80,10 +82,15 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "TensorDataset",
     "TrainStep",
     "functional",
     "init",
+    "kfold",
     "manual_seed",
+    "one_hot",
     "optim",
+    "standardize",
+    "train_test_split",
     "utils",
 ]
