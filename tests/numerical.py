@@ -49,8 +49,8 @@ def gradients(scalar: Tensor, sources: Sequence[Tensor], create: bool = False) -
     one = np.ones((), scalar.dtype)
     if scalar.requires_grad:
         walk(scalar._node, constant(one) if create else one, found.__setitem__, ends=ends, lift=wrap if create else None)
-    zeros = constant if create else np.asarray
-    return [found[s._node] if s._node in found else zeros(np.zeros(s.shape, s.dtype)) for s in sources]
+    each = [found[s._node] if s._node in found else np.zeros(s.shape, s.dtype) for s in sources]
+    return [g if isinstance(g, Tensor) else constant(np.asarray(g)) for g in each] if create else each
 
 
 def first_order(f: Function, arrays: Sequence[Any], weights: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -67,8 +67,7 @@ def second_order(
     sources = [tensor(a, requires_grad=True) for a in arrays]
     cotangents = [tensor(w, requires_grad=True) for w in weights]
     first = gradients(inner(results(f(*sources)), cotangents), sources, create=True)
-    total = inner(first, directions) + 0 * inner(sources, arrays)
-    both = gradients(total, [*sources, *cotangents])
+    both = gradients(inner(first, directions), [*sources, *cotangents])
     return both[: len(sources)], both[len(sources) :]
 
 

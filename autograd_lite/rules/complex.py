@@ -19,7 +19,7 @@ rule(np.conjugate, lambda g, y, x: np.conj(g))
 
 # copies, because a part of an array is a view of it
 REAL = Primitive(lambda z: np.real(z).copy(), (lambda g, y, z: g,), name="real")
-IMAG = Primitive(lambda z: np.imag(z).copy(), (lambda g, y, z: -1j * g,), name="imag")
+IMAG = Primitive(lambda z: np.imag(z).copy(), (lambda g, y, z: g * -1j,), name="imag")
 
 
 @composite(np.real)
@@ -44,3 +44,9 @@ def angle(z: Any, deg: bool = False) -> Any:
 def conjugated(x: Any) -> Any:
     """conj(x), which costs nothing for real numbers."""
     return np.conj(x) if x.dtype.kind == "c" else x
+
+
+@composite(np.real_if_close)
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    """np.real_if_close: the real part, if the imaginary one is nothing but rounding."""
+    return np.real(a) if np.isrealobj(np.real_if_close(np.asarray(a.detach()), tol)) else a

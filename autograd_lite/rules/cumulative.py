@@ -135,6 +135,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
         raise ValueError(f"np.gradient: edge_order must be 1 or 2, not {edge_order}.")
     spacings = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
     slopes = tuple(_slope(f, each, spacing, edge_order) for each, spacing in zip(axes, spacings, strict=True))
+    slopes = tuple(slope if f.dtype.kind not in "fc" else slope.astype(f.dtype, copy=False) for slope in slopes)
     return slopes[0] if len(axes) == 1 else slopes
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..primitives import composite
 from .complex import conjugated
 from .index import at
-from .shape import ASTYPE
+from .shape import ASTYPE, array
 
 
 @composite(np.interp)
@@ -37,7 +37,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     inside = at(fp, low) + part * (at(fp, high) - at(fp, low))
     below = fp[0] if left is None else left
     above = fp[-1] if right is None else right
-    return np.where(x < xp[0], below, np.where(x > xp[-1], above, inside))
+    result = np.where(x < xp[0], below, np.where(x > xp[-1], above, inside))
+    return ASTYPE(result, dtype=np.result_type(result.dtype, np.float64))
 
 
 # ---- ranges ------------------------------------------------------------------------------------------------------------
@@ -54,7 +55,8 @@ def linspace(
     if num < 0:
         raise ValueError(f"np.linspace: {num} values.")
     shape = np.broadcast_shapes(np.shape(start), np.shape(stop))
-    place = np.reshape(np.arange(num) / max(parts, 1), (num,) + (1,) * len(shape))
+    kind = np.result_type(start, stop, float(num))
+    place = np.reshape(np.arange(num) / max(parts, 1), (num,) + (1,) * len(shape)).astype(kind)
     result = start * (1 - place) + stop * place
     if dtype is not None:
         result = ASTYPE(result, dtype=np.dtype(dtype))
@@ -93,7 +95,7 @@ def full_like(
 @composite(np.polyval)
 def polyval(p: Any, x: Any) -> Any:
     """np.polyval: Horner's scheme."""
-    p, x = (each if hasattr(each, "ndim") else np.asarray(each) for each in (p, x))
+    p, x = (array(each) for each in (p, x))
     result = 0 * x
     for k in range(p.shape[0]):
         result = result * x + p[k]
@@ -171,6 +173,7 @@ def cov(
         return np.transpose(each) if not rowvar and each.shape[0] != 1 else each
 
     x = rows(m) if y is None else np.concatenate([rows(m), rows(y)])
+    x = ASTYPE(x, dtype=np.result_type(x.dtype, np.float64) if dtype is None else np.dtype(dtype))
     ddof = (0 if bias else 1) if ddof is None else ddof
     w = fweights if aweights is None else aweights if fweights is None else fweights * aweights
     weights = np.ones(x.shape[1]) if w is None else w
@@ -183,7 +186,7 @@ def cov(
 @composite(np.corrcoef)
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
     """np.corrcoef: the covariances over the standard deviations."""
-    c = cov(x, y, rowvar)
+    c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c
     deviations = np.sqrt(np.real(np.diagonal(c)))
@@ -199,7 +202,7 @@ def apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: Any
     moved = np.moveaxis(arr, axis, -1)
     others = moved.shape[:-1]
     parts = [func1d(moved[index], *args, **kwargs) for index in np.ndindex(*others)]
-    parts = [part if hasattr(part, "ndim") else np.asarray(part) for part in parts]
+    parts = [array(part) for part in parts]
     result = np.reshape(np.stack(parts), others + parts[0].shape)
     n = len(others)
     place = axis % arr.ndim

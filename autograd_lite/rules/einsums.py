@@ -12,6 +12,7 @@ import numpy as np
 
 from ..primitives import Primitive, composite
 from .index import SCATTER, Slot
+from .shape import array
 
 
 def _terms(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
@@ -75,7 +76,7 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **settings: A
         subscripts, operands = operands[0], operands[1:]
     else:
         subscripts, operands = _spelled(operands)
-    operands = tuple(x if hasattr(x, "ndim") else np.asarray(x) for x in operands)
+    operands = tuple(array(x) for x in operands)
     return EINSUM(*operands, subscripts=subscripts, optimize=optimize)
 
 

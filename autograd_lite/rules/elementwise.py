@@ -192,7 +192,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
         raise TypeError("np.nan_to_num(copy=False) on a tensor would write into it: leave copy=True.")
     if x.dtype.kind == "c":
         real, imag = (nan_to_num(part, True, nan, posinf, neginf) for part in (np.real(x), np.imag(x)))
-        return real + 1j * imag
+        return real + imag * 1j
     if x.dtype.kind != "f":
         return np.copy(x)
     most = np.finfo(x.dtype)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..primitives import Primitive
 from ..recording import Recorded
+from .shape import array
 
 
 class Slot(NamedTuple):
@@ -129,4 +130,4 @@ def getitem(x: Any, index: Any) -> Any:
 def at(x: Any, index: Any) -> Any:
     """x[index] for tensors and arrays alike, tensors allowed in the index."""
     arrays, template = split_index(index)
-    return GETITEM(x if hasattr(x, "ndim") else np.asarray(x), *arrays, index=template)
+    return GETITEM(array(x), *arrays, index=template)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..primitives import composite, rule
-from .shape import ASTYPE
+from .shape import ASTYPE, array
 
 
 def _concatenate(g: Any, y: Any, *arrays: Any, axis: int | None = 0) -> tuple[Any, ...]:
@@ -31,7 +31,7 @@ rule(np.concatenate, joint=_concatenate, sequence=True, arrays=1)
 
 def _shaped(arrays: Any) -> list[Any]:
     """The arrays of a list, numbers and nested lists among them made arrays."""
-    return [a if hasattr(a, "ndim") else np.asarray(a) for a in arrays]
+    return [array(a) for a in arrays]
 
 
 @composite(np.stack)
@@ -82,7 +82,7 @@ def block(arrays: Any) -> Any:
     def join(part: Any, level: int) -> Any:
         if isinstance(part, list):
             return np.concatenate([join(each, level + 1) for each in part], axis=level - depth)
-        x = part if hasattr(part, "ndim") else np.asarray(part)
+        x = array(part)
         return np.reshape(x, (1,) * (ndim - x.ndim) + x.shape)
 
     result = join(arrays, 0)

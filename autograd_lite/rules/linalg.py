@@ -162,11 +162,11 @@ def _slogdet(g: Any, y: Any, a: Any) -> tuple[Any]:
     """d log|det| = tr(a^-1 da); for complex numbers the sign turns with the imaginary part of the same."""
     turn, size = g
     if a.dtype.kind == "c":
-        size = size + 1j * np.imag(turn * y[0])
+        size = size + np.imag(turn * y[0]) * 1j
     return (np.expand_dims(size, (-1, -2)) * _t(np.linalg.inv(a)),)
 
 
-rule(np.linalg.slogdet, joint=_slogdet)
+rule(np.linalg.slogdet, joint=_slogdet, arrays=1)
 
 # ---- factorizations ----------------------------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ def _eigh(g: Any, y: Any, a: Any, UPLO: str = "L") -> tuple[Any]:  # noqa: N803 
     return (conjugated((s + _h(s)) / 2),)
 
 
-rule(np.linalg.eigh, joint=_eigh)
+rule(np.linalg.eigh, joint=_eigh, arrays=1)
 composite(np.linalg.eigvalsh)(lambda a, UPLO="L": np.linalg.eigh(a, UPLO)[0])
 
 
@@ -223,7 +223,7 @@ def _eig(g: Any, y: Any, a: Any) -> tuple[Any]:
     return (conjugated(np.linalg.solve(_h(v), middle @ _h(v))),)
 
 
-rule(np.linalg.eig, joint=_eig)
+rule(np.linalg.eig, joint=_eig, arrays=1)
 composite(np.linalg.eigvals)(lambda a: np.linalg.eig(a)[0])
 
 
@@ -239,7 +239,7 @@ def _svd(g: Any, y: Any, a: Any) -> tuple[Any]:
     middle = (turned_u - _h(turned_u)) * apart * row + column * ((turned_v - _h(turned_v)) * apart)
     middle = middle + np.expand_dims(gs, -2) * eye
     if a.dtype.kind == "c":
-        middle = middle + 1j * np.imag(turned_u) * eye * inverse
+        middle = middle + np.imag(turned_u) * eye * inverse * 1j
     found = u @ middle @ v
     if a.shape[-2] > k:
         found = found + ((gu - u @ turned_u) * inverse) @ v

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..primitives import Primitive, composite, rule
 from .complex import conjugated
+from .shape import array
 
 
 def _transposed(x: Any) -> Any:
@@ -118,10 +119,11 @@ def outer(x1: Any, x2: Any, /) -> Any:
 @composite(np.inner)
 def inner(a: Any, b: Any, /) -> Any:
     """np.inner: the last axes against each other."""
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
+    a, b = array(a), array(b)
+    if a.ndim == 0 or b.ndim == 0:
         return np.multiply(a, b)
-    if np.shape(a)[-1] != np.shape(b)[-1]:
-        raise ValueError(f"np.inner: the last axes of shapes {np.shape(a)} and {np.shape(b)} differ.")
+    if a.shape[-1] != b.shape[-1]:
+        raise ValueError(f"np.inner: the last axes of shapes {a.shape} and {b.shape} differ.")
     return np.tensordot(a, b, (-1, -1))
 
 
@@ -133,7 +135,7 @@ def vdot(a: Any, b: Any, /) -> Any:
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """np.vecdot: sum(conj(a) b) along an axis."""
-    x1, x2 = (np.moveaxis(x if hasattr(x, "ndim") else np.asarray(x), axis, -1) for x in (x1, x2))
+    x1, x2 = (np.moveaxis(array(x), axis, -1) for x in (x1, x2))
     if x1.shape[-1] != x2.shape[-1]:
         raise ValueError(f"np.vecdot: axis {axis} has lengths {x1.shape[-1]} and {x2.shape[-1]}.")
     return np.sum(conjugated(x1) * x2, axis=-1)
@@ -149,7 +151,7 @@ if hasattr(np, "matvec"):  # NumPy 2.2
 @composite(np.kron)
 def kron(a: Any, b: Any) -> Any:
     """np.kron: every entry of a times the whole of b."""
-    a, b = (x if hasattr(x, "ndim") else np.asarray(x) for x in (a, b))
+    a, b = (array(x) for x in (a, b))
     ndim = max(a.ndim, b.ndim)
     a, b = (np.reshape(x, (1,) * (ndim - x.ndim) + x.shape) for x in (a, b))
     wide = np.reshape(a, tuple(n for each in a.shape for n in (each, 1))) * np.reshape(
@@ -163,7 +165,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     """np.cross: the vector product of three-vectors along an axis."""
     if axis is not None:
         axisa = axisb = axisc = axis
-    a, b = (x if hasattr(x, "ndim") else np.asarray(x) for x in (a, b))
+    a, b = (array(x) for x in (a, b))
     a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
     if a.shape[-1] != 3 or b.shape[-1] != 3:
         raise ValueError(f"np.cross takes vectors of length 3, not {a.shape[-1]} and {b.shape[-1]}.")

@@ -73,12 +73,6 @@ for _each in (
     _of_values(_each)
 
 
-@composite(np.real_if_close)
-def real_if_close(a: Any, tol: float = 100) -> Any:
-    """np.real_if_close: the real part, if the imaginary one is nothing but rounding."""
-    return np.real(a) if np.isrealobj(np.real_if_close(_plain(a), tol)) else a
-
-
 # ---- refused -----------------------------------------------------------------------------------------------------------
 
 refuse(

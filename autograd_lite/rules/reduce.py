@@ -204,7 +204,7 @@ def _other_factors(x: Any) -> Any:
 def _prod(g: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """d prod/dx = the product of the other factors."""
     if x.size == 0:
-        return np.zeros(x.shape, x.dtype)
+        return np.zeros_like(x)
     return unreduced(g, x.ndim, axis, keepdims) * restored(_other_factors(reduced_last(x, axis)), x.shape, axis)
 
 

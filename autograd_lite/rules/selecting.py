@@ -12,6 +12,7 @@ import numpy as np
 from ..primitives import Primitive, composite, nondifferentiable, refuse
 from ..recording import Recorded
 from .index import SCATTER, SETITEM, Slot, at, split_index
+from .shape import array
 
 
 @composite(np.take)
@@ -21,7 +22,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
         a, axis = np.reshape(a, -1), 0
     if not -a.ndim <= axis < a.ndim:
         raise np.exceptions.AxisError(axis, a.ndim, "np.take")
-    indices = indices if hasattr(indices, "ndim") else np.asarray(indices)
+    indices = array(indices)
     if indices.dtype.kind not in "iu" and indices.size:
         raise TypeError(f"np.take: indices must be integers, not {indices.dtype}.")
     if mode == "wrap":

@@ -18,6 +18,13 @@ ASTYPE = Primitive(lambda x, dtype: x.astype(dtype), (lambda g, y, x, dtype: g,)
 COPY = Primitive(lambda x: x.copy(), (lambda g, y, x: g,), name="copy")
 DETACH = Primitive(lambda x: x, (None,), name="detach")
 
+
+
+def array(x: Any) -> Any:
+    """A tensor or an array as it is, anything else as an array."""
+    return x if hasattr(x, "ndim") else np.asarray(x)
+
+
 # ---- one shape for another ---------------------------------------------------------------------------------------------
 
 rule(np.reshape, lambda g, y, x, shape=None, order="C": np.reshape(g, x.shape, order=order), view=True)
@@ -45,7 +52,7 @@ def _at_least(x: Any, ndim: int) -> Any:
 
 def _each(ndim: int) -> Any:
     def body(*arys: Any) -> Any:
-        results = tuple(_at_least(x if hasattr(x, "ndim") else np.asarray(x), ndim) for x in arys)
+        results = tuple(_at_least(array(x), ndim) for x in arys)
         return results[0] if len(results) == 1 else results
 
     return body

@@ -61,10 +61,10 @@ def _share_statistic(g: Any, y: Any, x: Any, k: Any) -> Any:
 ORDER_STATISTIC = Primitive(_order_statistic, (_share_statistic, None), name="order_statistic")
 
 
-def _between(x: Any, positions: Any) -> Any:
+def _between(x: Any, positions: Any, dtype: Any) -> Any:
     """The values at fractional places of the sorted last axis of x: (..., n), (..., m) -> (..., m)."""
     low = np.floor(positions).astype(int)
-    part = (positions - low).astype(x.dtype)
+    part = (positions - low).astype(dtype)
     below, above = (ORDER_STATISTIC(x, np.broadcast_to(k, (*x.shape[:-1], k.shape[-1]))) for k in (low, low + (part > 0)))
     return np.where(part == 0, below, below + np.where(part == 0, 0, above - below) * part)
 
@@ -72,6 +72,11 @@ def _between(x: Any, positions: Any) -> Any:
 def _positions(n: int, q: Any, method: str) -> Any:
     """Where the quantiles of n sorted values lie, in places: what NumPy itself makes of the values 0, 1, ... n - 1."""
     return np.quantile(np.arange(n, dtype=float), q, method=method)  # type: ignore[call-overload]  # checked by NumPy
+
+
+def _result_dtype(dtype: Any, q: Any, method: Any) -> Any:
+    """The dtype that NumPy itself gives to quantiles."""
+    return np.quantile(np.zeros(1, dtype), q, method=method).dtype
 
 
 @composite(np.quantile)
@@ -85,8 +90,8 @@ def quantile(
     x = reduced_last(a, axis)
     if x.shape[-1] == 0:
         raise ValueError(f"np.quantile of shape {a.shape} along axis {axis}: there is nothing to take it of.")
-    q = np.asarray(q)
-    found = _between(x, np.ravel(_positions(x.shape[-1], q, method)))
+    q, dtype = np.asarray(q), _result_dtype(x.dtype, q, method)
+    found = _between(x, np.ravel(_positions(x.shape[-1], q, method)), dtype)
     found = np.where(np.any(np.isnan(x), axis=-1, keepdims=True), np.nan, found)
     return _quantile_shape(found, q, a, axis, keepdims)
 
@@ -108,17 +113,19 @@ def nanquantile(
     if weights is not None:
         raise NotImplementedError("np.nanquantile(weights=...) has no gradient rule; it has one without weights=.")
     x = reduced_last(a, axis)
-    q = np.asarray(q)
+    q, dtype = np.asarray(q), _result_dtype(x.dtype, q, method)
     counts = np.asarray(np.sum(np.logical_not(np.isnan(x.detach())), axis=-1))
     positions = np.zeros((*counts.shape, q.size))
     for n in np.unique(counts[counts > 0]):
         positions[counts == n] = np.ravel(_positions(int(n), q, method))
-    found = _between(x, positions)  # a sort puts NaN last, so the places of the others are their own
+    found = _between(x, positions, dtype)  # a sort puts NaN last, so the places of the others are their own
     return _quantile_shape(found, q, a, axis, keepdims)
 
 
 def _percent(function: Any) -> Any:
-    return lambda a, q, *args, **settings: function(a, np.true_divide(q, 100), *args, **settings)
+    return lambda a, q, *args, **settings: function(
+        a, np.true_divide(q, a.dtype.type(100) if a.dtype.kind == "f" else 100), *args, **settings
+    )
 
 
 def _middle(function: Any) -> Any:
