@@ -27,7 +27,13 @@ def array(x: Any) -> Any:
 
 # ---- one shape for another ---------------------------------------------------------------------------------------------
 
-rule(np.reshape, lambda g, y, x, shape=None, order="C": np.reshape(g, x.shape, order=order), view=True)
+rule(
+    np.reshape,
+    lambda g, y, x, shape=None, order="C": np.reshape(g, x.shape, order=order),
+    view=True,
+    signature="a shape order",  # NumPy 2.0 calls the shape newshape, and takes it by position alone
+    forward=lambda a, shape, order="C": a.reshape(shape, order=order),
+)
 rule(np.ravel, lambda g, y, x, order="C": np.reshape(g, x.shape, order=order), view=True)
 rule(np.expand_dims, lambda g, y, x, axis: np.reshape(g, x.shape), view=True)
 rule(np.squeeze, lambda g, y, x, axis=None: np.reshape(g, x.shape), view=True)
