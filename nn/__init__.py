@@ -39,6 +39,7 @@ from .losses import (
     SmoothL1Loss,
 )
 from .modules import Buffer, Module, Parameter
+from .saving import load, save
 from .seeding import manual_seed
 from .training import TrainStep
 from .windowed import AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, LayerNorm, MaxPool2d
@@ -87,9 +88,11 @@ __all__ = [
     "functional",
     "init",
     "kfold",
+    "load",
     "manual_seed",
     "one_hot",
     "optim",
+    "save",
     "standardize",
     "train_test_split",
     "utils",

@@ -53,9 +53,9 @@ class TensorDataset:
 class DataLoader:
     """Batches of arrays whose rows belong together, one pass for each iteration; a batch is a tuple of arrays.
 
-    `shuffle` draws a new order for each pass from `rng` (or the generator that `manual_seed` starts); without it batches
-    are views of the arrays. `drop_last` leaves out a last batch that is smaller. Raises ValueError for no rows, for
-    unequal numbers of rows, and for a batch larger than the data.
+    `shuffle` draws a new order for each pass from `rng` (or the generator that `manual_seed` starts); without it
+    batches are views of the arrays. `drop_last` leaves out a last batch that is smaller. Raises ValueError for no rows,
+    for unequal numbers of rows, and for a batch larger than the data.
 
     >>> import numpy as np, nn
     >>> loader = nn.DataLoader(np.arange(5), np.arange(5) ** 2, batch_size=2)
@@ -164,7 +164,8 @@ def one_hot(labels: Any, num_classes: int | None = None, dtype: Any = np.float32
         raise IndexError(
             f"one_hot: label {labels[tuple(bad[0])]} at position {bad[0].tolist()} is no class: 0 to {classes - 1}."
         )
-    return np.equal(labels[..., None], np.arange(classes)).astype(dtype)
+    hot: Array = np.equal(labels[..., None], np.arange(classes))
+    return hot.astype(dtype)
 
 
 def standardize(train: Any, *others: Any) -> Any:
@@ -177,7 +178,8 @@ def standardize(train: Any, *others: Any) -> Any:
     [[-1.0, 0.0], [1.0, 0.0]]
     """
     arrays = tuple(np.asarray(each) for each in (train, *others))
-    mean, deviation = arrays[0].mean(axis=0), arrays[0].std(axis=0)
-    deviation = np.where(deviation > 0, deviation, 1)
+    constant = np.ptp(arrays[0], axis=0) == 0
+    mean = np.where(constant, arrays[0][0], arrays[0].mean(axis=0))
+    deviation = np.where(constant, 1, arrays[0].std(axis=0))
     result = tuple((each - mean) / deviation for each in arrays)
     return result if others else result[0]
