@@ -204,6 +204,28 @@ def test_the_way_back_computes_document_1s_repaired_formulas() -> None:
     assert names["d_o"] == (4, 1)
 
 
+def test_arrows_point_from_a_value_to_its_use_on_both_ways() -> None:
+    graph = ag.draw(network(), X, backward=True)
+    arrows = set()
+    for line in graph.source.splitlines():
+        tail, arrow, rest = line.partition(" -> ")
+        if arrow:
+            head, _, attributes = rest.partition(" [")
+            arrows.add((head, tail.strip()) if "dir=back" in attributes else (tail.strip(), head))
+    made_by = {v: operation.outputs[0] for operation in graph.program.operations for v in operation.outputs}
+    uses = {(made_by.get(v, v).name, o.outputs[0].name) for o in graph.program.operations for v in o.reads}
+    assert arrows == uses
+
+
+def test_results_of_one_operation_keep_their_names_on_the_way_back() -> None:
+    def f(x: Any) -> Any:
+        q, r = np.linalg.qr(x)
+        return np.sum(q @ r * r)
+
+    operations = ag.draw(f, np.eye(2) + 1, backward=True).program.operations
+    assert [each.name for each in operations[0].outputs] == ["q", "r"]
+
+
 def test_the_way_back_goes_to_parameters_alone_where_there_are_any() -> None:
     outputs = ag.draw(network(), X, backward=True).program.outputs[1:]
     assert sorted(each.label for each in outputs) == ["d_0.bias", "d_0.weight", "d_2.0.bias", "d_2.0.weight"]

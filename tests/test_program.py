@@ -157,6 +157,32 @@ def test_arguments_and_captured_values_have_the_users_names() -> None:
     assert program.captured[1].label == "my target"
 
 
+def test_of_several_names_the_first_counts() -> None:
+    def f(x: Any) -> Any:
+        first = x * 2
+        second = first
+        return np.exp(second)
+
+    assert names(f, X) == ["first", "exp"]
+
+
+def test_tensors_of_equal_values_stay_apart_and_are_followed() -> None:
+    table = [[ag.tensor([1.0])], [ag.tensor([1.0])]]
+    one = np.array([1.0])
+    program = ag.trace(lambda x: (x + table[0][0]) * table[1][0] + one, np.zeros(1))
+    assert len(program.captured) == 3
+    table[0][0].data = [5.0]
+    assert program(np.zeros(1)) == 6.0
+
+
+def test_an_array_that_a_function_returns_is_kept() -> None:
+    out = np.ones(2)
+    program = ag.trace(lambda x: (x, out, 7), np.zeros(1))
+    out[:] = 5
+    assert np.array_equal(program(np.zeros(1))[1], [1, 1])
+    assert program(np.zeros(1))[2] == 7
+
+
 def test_an_array_used_twice_is_one_constant() -> None:
     program = ag.trace(lambda x: ((x + X) * X) @ (LARGE[:3] + LARGE[:3]) + np.sum(x @ X.T), X)
     assert [each.name for each in program.captured if each.shape == X.shape] == ["X"]
