@@ -49,7 +49,7 @@ def _power_base(g: Any, y: Any, a: Any, b: Any) -> Any:
 def _power_exponent(g: Any, y: Any, a: Any, b: Any) -> Any:
     """d(a**b)/db = a**b log(a); at a = 0 it is 0 for b >= 0 and -inf for b < 0."""
     at_zero = np.where(np.real(b) >= 0, 0.0, -np.inf)
-    return g * np.where(a == 0, at_zero, y * np.log(np.where(a == 0, 1, a)))
+    return g * np.where(a == 0, at_zero, np.where(a == 0, 0, y) * np.log(np.where(a == 0, 1, a)))
 
 
 rule(np.power, _power_base, _power_exponent)
@@ -68,20 +68,20 @@ rule(np.sqrt, lambda g, y, x: g / (2 * y))
 rule(np.cbrt, lambda g, y, x: g / (3 * y * y))
 
 
-def _part(power: Any, a: Any, b: Any) -> Any:
-    """a's share in log(exp a + exp b): 1 / (1 + exp(b - a)); halves where both are the same infinity."""
+def _share(exponential: Any, a: Any, b: Any) -> Any:
+    """a's share in log(exp a + exp b), 1 / (1 + exp(b - a)), without overflow; half where both are the same infinity."""
     same = np.logical_and(a == b, np.isinf(a))
-    return 1 / (1 + power(np.where(same, 0, b) - np.where(same, 0, a)))
+    gap = np.where(same, 0, b) - np.where(same, 0, a)
+    small = exponential(np.where(gap >= 0, -gap, gap))
+    return np.where(gap >= 0, small, 1) / (1 + small)
 
 
-def _small(exponential: Any) -> Any:
-    """exp without the warning where it overflows: 1 / (1 + inf) is the 0 that is wanted."""
-    return lambda x: exponential(np.minimum(x, 700.0 if x.dtype.itemsize == 8 else 80.0))
+def _shares(exponential: Any) -> tuple[Any, Any]:
+    return lambda g, y, a, b: g * _share(exponential, a, b), lambda g, y, a, b: g * _share(exponential, b, a)
 
 
-_EXP, _EXP2 = _small(np.exp), _small(np.exp2)
-rule(np.logaddexp, lambda g, y, a, b: g * _part(_EXP, a, b), lambda g, y, a, b: g * _part(_EXP, b, a))
-rule(np.logaddexp2, lambda g, y, a, b: g * _part(_EXP2, a, b), lambda g, y, a, b: g * _part(_EXP2, b, a))
+rule(np.logaddexp, *_shares(np.exp))
+rule(np.logaddexp2, *_shares(np.exp2))
 
 
 # kinks
