@@ -247,10 +247,15 @@ class Run:
         print()
         for figure in self.figures:
             print(f"  {'reached' if figure.reached else 'MISSED '}  {figure}")
-        if self.why:
+        reached = all(figure.reached for figure in self.figures)
+        if reached and self.why:
             print("\n" + fill(self.why, 100))
         judged = self.options.epochs is None
-        return int(judged and not all(figure.reached for figure in self.figures))
+        if not reached and not judged:
+            print(
+                "\nThe figures are for the default number of epochs; with --epochs they are not held against the run."
+            )
+        return int(judged and not reached)
 
     # ---- files ---------------------------------------------------------------------------------------------------
 

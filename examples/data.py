@@ -255,28 +255,6 @@ def pixels(images: Array, dtype: Any = np.float32) -> Array:
     return images.astype(dtype) * dtype(0.99 / 255) + dtype(0.01)
 
 
-def one_hot(labels: Array, classes: int) -> Array:
-    """Row i is 1 in column labels[i] and 0 elsewhere, (N, classes) in float64.
-
-    >>> one_hot(np.array([2, 0]), 3)
-    array([[0., 0., 1.], [1., 0., 0.]])
-    """
-    return np.eye(classes)[labels]
-
-
-def train_test_split(x: Array, y: Array, test_share: float, rng: np.random.Generator) -> Split:
-    """The rows in a random order, the last `test_share` of them held out.
-
-    >>> split = train_test_split(np.arange(8), np.arange(8), 0.25, np.random.default_rng(0))
-    >>> split.x.size, split.test_x.size
-    (6, 2)
-    """
-    order = rng.permutation(len(x))
-    held_out = round(len(x) * test_share)
-    learn, judge = order[: len(x) - held_out], order[len(x) - held_out :]
-    return Split(x[learn], y[learn], x[judge], y[judge])
-
-
 def stratified_folds(labels: Array, folds: int, rng: np.random.Generator) -> list[Array]:
     """The rows in `folds` groups of nearly equal size, each class spread evenly over them.
 

@@ -110,8 +110,7 @@ def story(run: Run) -> None:
 def fit_and_score(run: Run, X: Array, ill: Array, held_out: Array, part: str) -> Array:
     """Train on the other folds; the logits of the patients held out, whom nothing of the training has seen."""
     learn = np.setdiff1d(np.arange(len(X)), held_out)
-    mean, deviation = X[learn].mean(axis=0), X[learn].std(axis=0)
-    x = ((X - mean) / deviation).astype(np.float32)
+    x = nn.standardize(X[learn], X)[1].astype(np.float32)
     y = ill[:, None].astype(np.float32)
     model = network(run.rng)
     optimizer = nn.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.03)

@@ -16,7 +16,7 @@ import numpy as np
 import nn
 
 from .common import Array, Document, Run, accuracy_of
-from .data import Shifted, one_hot, pixels
+from .data import Shifted, pixels
 
 # ---- one convolution and one linear layer, in plain NumPy: x (N, 28, 28), t (N, 10) --------------------------------
 
@@ -75,7 +75,7 @@ def network(rng: np.random.Generator) -> nn.Sequential:
 
 def story(run: Run) -> None:
     split = run.mnist()
-    x, t = pixels(split.x[:8], np.float64).reshape(-1, 28, 28), one_hot(split.y[:8], 10)
+    x, t = pixels(split.x[:8], np.float64).reshape(-1, 28, 28), nn.one_hot(split.y[:8], 10, np.float64)
     params = {
         "K": 0.2 * run.rng.standard_normal((6, 5, 5)),
         "b": 0.1 * run.rng.standard_normal(6),
@@ -89,9 +89,9 @@ def story(run: Run) -> None:
     model = network(run.rng)
     run.draw(model, images[:16])
     run.shorten(1)
-    batches = Shifted(nn.DataLoader(images, split.y, batch_size=64, shuffle=True, rng=run.rng), run.rng)
+    batches = Shifted(nn.DataLoader(images, split.y, batch_size=32, shuffle=True, rng=run.rng), run.rng)
     optimizer = nn.optim.Adam(model.parameters(), lr=0.002)
-    decay = nn.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    decay = nn.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.6)
 
     def evaluate() -> dict[str, float]:
         model.eval()

@@ -17,7 +17,7 @@ import numpy as np
 import nn
 
 from .common import Array, Document, Run, accuracy_of, progress
-from .data import Shifted, Split, one_hot, pixels
+from .data import Shifted, Split, pixels
 
 SIZES = (784, 128, 64, 10)
 
@@ -101,7 +101,7 @@ def network(rng: np.random.Generator) -> nn.Sequential:
 def story(run: Run) -> None:
     split = run.mnist()
     a0 = pixels(split.x[0], np.float64)[:, None]
-    t = one_hot(split.y[:1], 10).T
+    t = nn.one_hot(split.y[:1], 10, np.float64).T
     params = weights(run.rng)
     for title, formulas in (("posted formulas", posted), ("repaired formulas", repaired)):
         run.check(title, lambda p: loss(a0, t, **p), params, formulas(a0, t, **params))
@@ -134,7 +134,7 @@ def train_as_posted(run: Run, split: Split) -> None:
     """One image a step, the posted formulas, weights that all start the same, no biases, rate 0.001."""
     params = {name: np.full_like(value, 0.01) for name, value in weights(run.rng).items()}
     params |= {name: np.zeros_like(params[name]) for name in ("b1", "b2", "b3")}
-    images, targets = pixels(split.x, np.float64)[:, :, None], one_hot(split.y, 10)[:, :, None]
+    images, targets = pixels(split.x, np.float64)[:, :, None], nn.one_hot(split.y, 10, np.float64)[:, :, None]
     test_x = pixels(split.test_x, np.float64).T
     for epoch in run.passes():
         rows = zip(images, targets, strict=True)

@@ -16,7 +16,7 @@ import numpy as np
 import nn
 
 from .common import Array, Document, Run, accuracy_of, overflow_is_the_point, progress
-from .data import Split, one_hot, pixels
+from .data import Split, pixels
 
 # ---- the network, in plain NumPy: x (1, 784), y (1, 10) ------------------------------------------------------------
 
@@ -82,7 +82,7 @@ def network(rng: np.random.Generator) -> nn.Sequential:
 def story(run: Run) -> None:
     split = run.mnist()
     params = weights(run.rng)
-    x, y = pixels(split.x[:1], np.float64), one_hot(split.y[:1], 10)
+    x, y = pixels(split.x[:1], np.float64), nn.one_hot(split.y[:1], 10, np.float64)
     small = {"W1": params["W1"] / 28, "W2": params["W2"]}  # where no unit is saturated, every entry tells
     for title, formulas in (("posted formulas", posted), ("repaired formulas", repaired)):
         run.check(title, lambda p: loss(x, y, **p), small, formulas(x, y, **small))
@@ -108,7 +108,7 @@ def story(run: Run) -> None:
 
 def train_as_posted(run: Run, split: Split, params: dict[str, Array]) -> None:
     """One image a step at a rate of 0.1, with the posted formulas, pixels and weights."""
-    images, targets = posted_pixels(split.x)[:, None], one_hot(split.y, 10)[:, None]
+    images, targets = posted_pixels(split.x)[:, None], nn.one_hot(split.y, 10, np.float64)[:, None]
     with overflow_is_the_point():
         for epoch in run.passes():
             rows = zip(images, targets, strict=True)

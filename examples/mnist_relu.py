@@ -17,7 +17,7 @@ import numpy as np
 import nn
 
 from .common import Array, Document, Run, accuracy_of
-from .data import Split, one_hot, pixels
+from .data import Shifted, Split, pixels
 
 SIZES = (784, 300, 75, 10)
 
@@ -112,7 +112,7 @@ def network(rng: np.random.Generator) -> nn.Sequential:
 def story(run: Run) -> None:
     split = run.mnist()
     params = weights(run.rng)
-    x, t = pixels(split.x[:20], np.float64), one_hot(split.y[:20], 10)
+    x, t = pixels(split.x[:20], np.float64), nn.one_hot(split.y[:20], 10, np.float64)
     for title, formulas in (("posted formulas", posted), ("repaired formulas", repaired)):
         run.check(title, lambda p: loss(x, t, **p), params, formulas(x, t, **params))
     run.shorten(2)
@@ -123,7 +123,7 @@ def story(run: Run) -> None:
     images, test_images = pixels(split.x), pixels(split.test_x)
     model = network(run.rng)
     run.draw(model, images[:16])
-    batches = nn.DataLoader(images, split.y, batch_size=64, shuffle=True, rng=run.rng)
+    batches = Shifted(nn.DataLoader(images, split.y, batch_size=64, shuffle=True, rng=run.rng), run.rng)
     optimizer = nn.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     decay = nn.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.8)
 
@@ -140,7 +140,7 @@ def story(run: Run) -> None:
 
 def train_as_posted(run: Run, split: Split, params: dict[str, Array]) -> None:
     """Batches of 64 at a rate of 0.5; the posted loss is taken on each batch."""
-    images, targets = pixels(split.x), one_hot(split.y, 10).astype(np.float32)
+    images, targets = pixels(split.x), nn.one_hot(split.y, 10)
     test_images = pixels(split.test_x)
     params = {name: value.astype(np.float32) for name, value in params.items()}
     for epoch in run.passes():

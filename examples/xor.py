@@ -16,7 +16,7 @@ import numpy as np
 import nn
 
 from .common import Array, Document, Run, overflow_is_the_point
-from .data import Split, train_test_split
+from .data import Split
 
 ROWS = 4123
 
@@ -26,7 +26,8 @@ def table(rng: np.random.Generator) -> Split:
     bits = rng.integers(0, 2, (ROWS, 2))
     X = np.column_stack([bits, np.ones(ROWS)])
     y = (bits[:, :1] ^ bits[:, 1:]).astype(np.float64)
-    return train_test_split(X, y, 0.25, rng)
+    x, test_x, y, test_y = nn.train_test_split(X, y, test_size=0.25, rng=rng)
+    return Split(x, y, test_x, test_y)
 
 
 # ---- the network, in plain NumPy: arrays in, an array out; tensors in, a tensor with a history out ---------------
@@ -76,11 +77,10 @@ def repaired(X: Array, y: Array, W1: Array, W2: Array) -> dict[str, Array]:
 
 def network(rng: np.random.Generator, hidden: int = 8) -> nn.Sequential:
     """3-8-1 with the bias as the third input, as in the document; Xavier's weights instead of 0.01 * normal."""
-    model = nn.Sequential(nn.Linear(3, hidden, bias=False), nn.Sigmoid(), nn.Linear(hidden, 1), nn.Sigmoid())
-    for name, parameter in model.named_parameters():
-        if name.endswith("weight"):
-            nn.init.xavier_uniform_(parameter, rng=rng)
-    return model
+    first, second = nn.Linear(3, hidden, bias=False, rng=rng), nn.Linear(hidden, 1, rng=rng)
+    for layer in (first, second):
+        nn.init.xavier_uniform_(layer.weight, rng=rng)
+    return nn.Sequential(first, nn.Sigmoid(), second, nn.Sigmoid())
 
 
 def accuracy(output: Array, y: Array) -> float:

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from examples import data
-from examples.data import BadInput, MissingData, mnist, one_hot, read_idx, read_labelled_csv, train_test_split
+from examples.data import (
+    BadInput,
+    MissingData,
+    Shifted,
+    cleveland,
+    mnist,
+    read_idx,
+    read_labelled_csv,
+    stratified_folds,
+)  # fmt: skip
 
 PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -196,14 +205,52 @@ def test_a_download_that_is_not_the_published_file_is_refused(tmp_path, monkeypa
     assert not list(target.rglob("*ubyte*"))
 
 
-def test_one_hot_and_split():
-    assert np.array_equal(one_hot(np.array([1, 0, 1]), 2), [[0, 1], [1, 0], [0, 1]])
-    x = np.arange(103)
-    split = train_test_split(x, -x, 0.25, np.random.default_rng(3))
-    assert len(split.test_x) == 26
-    assert np.array_equal(np.sort(np.concatenate([split.x, split.test_x])), x)
-    assert np.array_equal(split.y, -split.x)
-    assert not np.array_equal(split.x, np.sort(split.x))
+def test_folds_are_stratified_and_cover_every_row_once():
+    labels = np.repeat([0, 1, 2], [50, 30, 20])
+    folds = stratified_folds(labels, 5, np.random.default_rng(1))
+    assert np.array_equal(np.sort(np.concatenate(folds)), np.arange(100))
+    for fold in folds:
+        assert np.bincount(labels[fold]).tolist() == [10, 6, 4]
+
+
+def test_shifted_batches_keep_every_pixel():
+    images = np.zeros((6, 1, 28, 28), np.float32)
+    images[:, 0, 14, 14] = 1
+    seen = set()
+    for x, y in Shifted([(images, np.arange(6))] * 60, np.random.default_rng(0)):
+        assert x.shape == images.shape
+        assert np.array_equal(y, np.arange(6))
+        assert len(np.unique(np.argmax(x.reshape(6, -1), axis=1))) == 1
+        seen.add(int(np.argmax(x[0])))
+    middle = 14 * 28 + 14
+    assert seen == {middle + 28 * i + j for i in (-1, 0, 1) for j in (-1, 0, 1)}
+
+
+CLEVELAND = "63,1,1,145,233,1,2,150,0,2.3,3,0,6,0\n67,1,4,160,286,0,2,108,1,1.5,2,?,3,2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no patients"),
+        (CLEVELAND.replace("2.3", "x"), "data:1: could not convert"),
+        (CLEVELAND.rstrip() + ",9", "data:2: 15 columns"),
+        (CLEVELAND.replace("6,0\n", "6,5\n"), "data:1: diagnosis 5"),
+        (CLEVELAND[:60], "data:2: "),
+    ],
+)
+def test_a_damaged_patient_table_gets_one_line(tmp_path, text, words):
+    (tmp_path / "processed.cleveland.data").write_text(text)
+    with pytest.raises(BadInput, match=words):
+        cleveland(tmp_path)
+
+
+def test_a_patient_table_with_a_missing_value(tmp_path):
+    (tmp_path / "processed.cleveland.data").write_text(CLEVELAND)
+    table = cleveland(tmp_path)
+    assert table.shape == (2, 14)
+    assert np.argwhere(np.isnan(table)).tolist() == [[1, 11]]
+    assert table[1, 13] == 2
 
 
 def test_the_real_mnist():

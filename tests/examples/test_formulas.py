@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 
 import autograd_lite as ag
-from examples import mnist_ann, xor
+from examples import abs_sin, heart, iris, lenet, mnist_ann, mnist_mat, mnist_relu, xor
 
 
 def central_differences(f: Callable[[dict[str, Any]], Any], params: dict[str, Any], rng: np.random.Generator) -> Any:
-    """f's slope along one random direction of all parameters, and that direction."""
+    """f's slope along one random direction of all parameters, of length 1, and that direction."""
     direction = {name: rng.standard_normal(value.shape) for name, value in params.items()}
+    length = np.sqrt(sum(np.sum(each**2) for each in direction.values()))
+    direction = {name: each / length for name, each in direction.items()}  # so short a step meets no kink of a ReLU
     h = 1e-5
     ahead, behind = ({n: p + sign * h * direction[n] for n, p in params.items()} for sign in (1, -1))
     return (f(ahead) - f(behind)) / (2 * h), direction
 
 
-def small_xor(seed: int) -> tuple[Any, ...]:
+def make_xor(seed: int) -> tuple[Any, ...]:
     rng = np.random.default_rng(seed)
     split = xor.table(rng)
     X, y = split.x[:200], split.y[:200]
@@ -30,7 +32,7 @@ def small_xor(seed: int) -> tuple[Any, ...]:
     return lambda p: xor.loss(X, y, **p), params, lambda how, p: how(X, y, **p), -len(X), xor
 
 
-def small_mnist_ann(seed: int) -> tuple[Any, ...]:
+def make_mnist_ann(seed: int) -> tuple[Any, ...]:
     rng = np.random.default_rng(seed)
     a0 = rng.uniform(0.01, 1, (784, 1))
     t = np.eye(10)[:, seed % 10 : seed % 10 + 1]
@@ -40,24 +42,79 @@ def small_mnist_ann(seed: int) -> tuple[Any, ...]:
     return lambda p: mnist_ann.loss(a0, t, **p), params, lambda how, p: how(a0, t, **p), 1, mnist_ann
 
 
+def make_mnist_mat(seed: int) -> tuple[Any, ...]:
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(0.01, 1, (1, 784)), np.eye(10)[seed : seed + 1]
+    params = {"W1": rng.standard_normal((784, 20)) / 28, "W2": rng.standard_normal((20, 10))}
+    return lambda p: mnist_mat.loss(x, y, **p), params, lambda how, p: how(x, y, **p), -1, mnist_mat
+
+
+def make_abs_sin(seed: int) -> tuple[Any, ...]:
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0, np.pi, (10, 1))
+    y = np.abs(np.sin(x))
+    return lambda p: abs_sin.loss(x, y, **p), abs_sin.weights(rng), lambda how, p: how(x, y, **p), -0.5, abs_sin
+
+
+def make_heart(seed: int) -> tuple[Any, ...]:
+    rng = np.random.default_rng(seed)
+    X, y = rng.random((30, 13)), rng.integers(0, 5, (30, 1)).astype(float)
+    return lambda p: heart.loss(X, y, **p), heart.weights(rng), lambda how, p: how(X, y, **p), -30, heart
+
+
+def make_mnist_relu(seed: int) -> tuple[Any, ...]:
+    rng = np.random.default_rng(seed)
+    x, t = rng.uniform(0.01, 1, (20, 784)), np.eye(10)[rng.integers(0, 10, 20)]
+    params = mnist_relu.weights(rng)
+    for i in (1, 2, 3):
+        params[f"b{i}"] = 0.1 * rng.standard_normal(params[f"b{i}"].shape)
+    return lambda p: mnist_relu.loss(x, t, **p), params, lambda how, p: how(x, t, **p), -1, mnist_relu
+
+
+def make_lenet(seed: int) -> tuple[Any, ...]:
+    rng = np.random.default_rng(seed)
+    x, t = rng.uniform(0.01, 1, (4, 28, 28)), np.eye(10)[rng.integers(0, 10, 4)]
+    params = {
+        "K": 0.2 * rng.standard_normal((6, 5, 5)),
+        "b": 0.1 * rng.standard_normal(6),
+        "W": 0.02 * rng.standard_normal((6 * 24 * 24, 10)),
+    }
+    return lambda p: lenet.loss(x, t, **p), params, lambda how, p: how(x, t, **p), -4, lenet
+
+
+def make_iris(seed: int) -> tuple[Any, ...]:
+    rng = np.random.default_rng(seed)
+    X, t = rng.standard_normal((30, 4)), np.eye(3)[rng.integers(0, 3, 30)]
+    params = {"W": rng.standard_normal((4, 3)), "b": rng.standard_normal(3)}
+    return lambda p: iris.loss(X, t, **p), params, lambda how, p: how(X, t, **p), -30, iris
+
+
+ALL = [make_xor, make_mnist_ann, make_mnist_mat, make_abs_sin, make_heart, make_mnist_relu, make_lenet, make_iris]
+WRONG_AS_POSTED = [make_xor, make_mnist_ann, make_mnist_mat, make_mnist_relu]
+
+
+def right(document: Any) -> Any:
+    """The formulas that are right: the repaired ones, or the posted ones where nothing was to be repaired."""
+    return getattr(document, "repaired", None) or document.posted
+
+
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("make", [small_xor, small_mnist_ann])
-def test_repaired_formulas_against_central_differences(make, seed):
+@pytest.mark.parametrize("make", ALL)
+def test_right_formulas_against_central_differences(make, seed):
     loss, params, formulas, scale, document = make(seed)
     slope, direction = central_differences(loss, params, np.random.default_rng(seed + 100))
-    manual = formulas(document.repaired, params)
+    manual = formulas(right(document), params)
     assert manual.keys() == params.keys()
+    assert all(manual[name].shape == params[name].shape for name in params)
     along = sum(np.sum(manual[name] * direction[name]) for name in manual) / scale
-    assert along == pytest.approx(slope, rel=1e-6, abs=1e-10)
-    wrong = formulas(document.posted, params)
-    assert sum(np.sum(wrong[name] * direction[name]) for name in wrong) / scale != pytest.approx(slope, rel=1e-3)
+    assert along == pytest.approx(slope, rel=1e-5, abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("make", [small_xor, small_mnist_ann])
-def test_repaired_formulas_are_the_generated_gradients(make, seed):
+@pytest.mark.parametrize("make", ALL)
+def test_right_formulas_are_the_generated_gradients(make, seed):
     loss, params, formulas, scale, document = make(seed)
-    report = ag.check_backprop(loss, params, formulas(document.repaired, params))
+    report = ag.check_backprop(loss, params, formulas(right(document), params))
     assert report.ok
     assert report.scale == pytest.approx(scale, rel=1e-10)
     for name in params:
@@ -66,19 +123,29 @@ def test_repaired_formulas_are_the_generated_gradients(make, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_posted_xor_is_reported_wrong_in_both_weights(seed):
-    loss, params, formulas, _, document = small_xor(seed)
-    report = ag.check_backprop(loss, params, formulas(document.posted, params))
+@pytest.mark.parametrize("make", WRONG_AS_POSTED)
+def test_posted_formulas_are_reported_wrong_exactly_where_they_are(make, seed):
+    """The scale is that of the right formulas, so an entry is wrong exactly where the two formulas differ."""
+    loss, params, formulas, _, document = make(seed)
+    posted, repaired = (formulas(how, params) for how in (document.posted, document.repaired))
+    report = ag.check_backprop(loss, params, posted)
     assert not report.ok
-    assert not report["W1"].ok
+    for name in params:
+        factor = np.sum(posted[name] * repaired[name]) / np.sum(repaired[name] ** 2)
+        assert np.abs(posted[name] - factor * repaired[name]).max() > 1e-3 * np.abs(factor * repaired[name]).max()
+        assert not report[name].ok
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_posted_mnist_ann_is_reported_wrong(seed):
-    loss, params, formulas, _, document = small_mnist_ann(seed)
-    report = ag.check_backprop(loss, params, formulas(document.posted, params))
-    assert not report.ok
-    assert not any(report[name].ok for name in params)
+def test_the_posted_softmax_is_right_on_one_record_and_wrong_on_many():
+    z = np.random.default_rng(0).standard_normal((5, 10))
+    assert np.allclose(mnist_relu.posted_softmax(z[:1]), mnist_relu.softmax(z[:1]), rtol=1e-14)
+    assert np.allclose(mnist_relu.softmax(z).sum(axis=1), 1, atol=1e-15)
+    assert mnist_relu.posted_softmax(z).sum() == pytest.approx(1)
+
+
+def test_the_area_under_the_curve():
+    scores, truth = np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, True, False, True])
+    assert heart.roc_auc(scores, truth) == (1 + 0.5 + 1 + 1) / 4
 
 
 def test_plain_numpy_and_nn_are_the_same_networks():
