@@ -48,7 +48,9 @@ def gradients(scalar: Tensor, sources: Sequence[Tensor], create: bool = False) -
     ends = {source._node for source in sources}
     one = np.ones((), scalar.dtype)
     if scalar.requires_grad:
-        walk(scalar._node, constant(one) if create else one, found.__setitem__, ends=ends, lift=wrap if create else None)
+        walk(
+            scalar._node, constant(one) if create else one, found.__setitem__, ends=ends, lift=wrap if create else None
+        )
     each = [found[s._node] if s._node in found else np.zeros(s.shape, s.dtype) for s in sources]
     return [g if isinstance(g, Tensor) else constant(np.asarray(g)) for g in each] if create else each
 

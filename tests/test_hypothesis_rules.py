@@ -1,7 +1,7 @@
 """Rules on random shapes, strides, dtypes and keywords, family by family.
 
-A function that is linear in an input has the adjoint identity as its whole truth: <gradient(w), v> = <w, f(v)> for all v.
-Others are held against central differences, and single precision against double.
+A function that is linear in an input has the adjoint identity as its whole truth: <gradient(w), v> = <w, f(v)> for all
+v. Others are held against central differences, and single precision against double.
 """
 
 from __future__ import annotations
@@ -62,10 +62,34 @@ def adjoint(f: Callable[..., Any], arrays: list[Any], rng: np.random.Generator) 
         np.testing.assert_allclose(back, results(f(direction))[0], rtol=1e-9, atol=1e-9)
 
 
-# ---- entry by entry ----------------------------------------------------------------------------------------------------
+# ---- entry by entry ------------------------------------------------------------------------------------------------
 
-UNARY = [np.sin, np.exp, np.tanh, np.arctan, np.square, np.negative, np.sinh, np.arcsinh, np.expm1, np.exp2, np.sinc, np.i0]
-BINARY = [np.add, np.subtract, np.multiply, np.hypot, np.arctan2, np.maximum, np.minimum, np.logaddexp, np.fmax, np.copysign]
+UNARY = [
+    np.sin,
+    np.exp,
+    np.tanh,
+    np.arctan,
+    np.square,
+    np.negative,
+    np.sinh,
+    np.arcsinh,
+    np.expm1,
+    np.exp2,
+    np.sinc,
+    np.i0,
+]
+BINARY = [
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.hypot,
+    np.arctan2,
+    np.maximum,
+    np.minimum,
+    np.logaddexp,
+    np.fmax,
+    np.copysign,
+]
 
 
 @QUICK
@@ -97,7 +121,11 @@ def test_where_and_clip_with_broadcasting(shapes: Any, seed: int) -> None:
 
 
 @QUICK
-@given(st.sampled_from([*UNARY, *BINARY, np.sum, np.mean, np.max, np.prod, np.var, np.std, np.cumsum, np.linalg.norm]), FULL_SHAPES, SEEDS)
+@given(
+    st.sampled_from([*UNARY, *BINARY, np.sum, np.mean, np.max, np.prod, np.var, np.std, np.cumsum, np.linalg.norm]),
+    FULL_SHAPES,
+    SEEDS,
+)
 def test_single_precision_stays_single_and_agrees_with_double(f: Any, shape: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     count = 2 if f in BINARY else 1
@@ -111,7 +139,7 @@ def test_single_precision_stays_single_and_agrees_with_double(f: Any, shape: Any
         np.testing.assert_allclose(g, w, rtol=1e-3, atol=1e-3 * max(1.0, float(np.max(np.abs(w), initial=0))))
 
 
-# ---- reductions --------------------------------------------------------------------------------------------------------
+# ---- reductions ----------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -120,10 +148,29 @@ def reductions(draw: Any) -> tuple[Any, Any, bool]:
     shape = draw(FULL_SHAPES)
     axes = draw(st.sets(st.integers(0, len(shape) - 1)))
     signed = tuple(axis - len(shape) if draw(st.booleans()) else axis for axis in sorted(axes))
-    return shape, (None if not signed else signed[0] if len(signed) == 1 and draw(st.booleans()) else signed), draw(st.booleans())
+    return (
+        shape,
+        (None if not signed else signed[0] if len(signed) == 1 and draw(st.booleans()) else signed),
+        draw(st.booleans()),
+    )
 
 
-REDUCTIONS = [np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std, np.ptp, np.median, np.nansum, np.nanmean, np.nanprod, np.nanmax, np.nanvar]
+REDUCTIONS = [
+    np.sum,
+    np.mean,
+    np.prod,
+    np.max,
+    np.min,
+    np.var,
+    np.std,
+    np.ptp,
+    np.median,
+    np.nansum,
+    np.nanmean,
+    np.nanprod,
+    np.nanmax,
+    np.nanvar,
+]
 
 
 @QUICK
@@ -150,7 +197,12 @@ def test_reductions_with_where(f: Any, how: Any, seed: int) -> None:
 
 
 @QUICK
-@given(reductions(), st.lists(st.floats(0, 1), min_size=1, max_size=3), st.sampled_from(["linear", "hazen", "nearest", "midpoint"]), SEEDS)
+@given(
+    reductions(),
+    st.lists(st.floats(0, 1), min_size=1, max_size=3),
+    st.sampled_from(["linear", "hazen", "nearest", "midpoint"]),
+    SEEDS,
+)
 def test_quantiles(how: Any, q: Any, method: Any, seed: int) -> None:
     shape, axis, keepdims = how
     rng = np.random.default_rng(seed)
@@ -173,7 +225,7 @@ def test_running_functions(shape: Any, data: Any, seed: int) -> None:
         adjoint(lambda x: np.gradient(x, axis=axis), [x], rng)
 
 
-# ---- shapes and indices ------------------------------------------------------------------------------------------------
+# ---- shapes and indices --------------------------------------------------------------------------------------------
 
 
 @QUICK
@@ -222,11 +274,14 @@ def test_basic_indices(shape: Any, layout: str, data: Any, seed: int) -> None:
 def test_advanced_indices(shape: Any, data: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = normal(rng, shape)
-    places = data.draw(hnp.integer_array_indices(shape, result_shape=hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=3)))
+    places = data.draw(
+        hnp.integer_array_indices(shape, result_shape=hnp.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=3))
+    )
     part = data.draw(st.integers(0, len(shape) - 1))
     mask = rng.random(shape) < 0.5
     row = rng.random(shape[0]) < 0.5
-    for index in (places, places[:1], (slice(None), *places[1:2]), (Ellipsis, places[-1]), (places[0], None, slice(None, None, -1)),
+    for index in (places, places[:1], (slice(None), *places[1:2]), (Ellipsis, places[-1]), (places[0], None,
+         slice(None, None, -1)),
                   mask, row, (row, 0), (*places[:part], *(slice(None) for _ in places[part:]))):  # fmt: skip
         adjoint(lambda x, index=index: x[index], [x], rng)
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -261,7 +316,7 @@ def test_sorting(shape: Any, data: Any, seed: int) -> None:
     check(lambda x: np.partition(x, k, axis=axis), [x], rng)
 
 
-# ---- products and transforms -------------------------------------------------------------------------------------------
+# ---- products and transforms ---------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -311,7 +366,13 @@ def test_einsum(how: Any, seed: int) -> None:
 
 
 @QUICK
-@given(st.integers(1, 6), st.integers(1, 6), st.sampled_from(["full", "same", "valid"]), st.sampled_from([float, complex]), SEEDS)
+@given(
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.sampled_from(["full", "same", "valid"]),
+    st.sampled_from([float, complex]),
+    SEEDS,
+)
 def test_convolve_and_correlate(n: int, m: int, mode: Any, dtype: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = normal(rng, n, dtype=dtype), normal(rng, m, dtype=dtype)
@@ -323,7 +384,14 @@ TRANSFORMS = [np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft, np.fft.hfft, n
 
 
 @QUICK
-@given(st.sampled_from(TRANSFORMS), FULL_SHAPES, st.one_of(st.none(), st.integers(1, 6)), st.sampled_from([None, "ortho", "forward"]), st.data(), SEEDS)
+@given(
+    st.sampled_from(TRANSFORMS),
+    FULL_SHAPES,
+    st.one_of(st.none(), st.integers(1, 6)),
+    st.sampled_from([None, "ortho", "forward"]),
+    st.data(),
+    SEEDS,
+)
 def test_fourier_transforms(f: Any, shape: Any, n: Any, norm: Any, data: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -335,7 +403,8 @@ def test_fourier_transforms(f: Any, shape: Any, n: Any, norm: Any, data: Any, se
 
 @QUICK
 @given(
-    st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap", "mean", "linear_ramp", "maximum", "minimum", "median"]),
+    st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap", "mean", "linear_ramp", "maximum", "minimum",
+         "median"]),
     FULL_SHAPES, st.data(), SEEDS,
 )  # fmt: skip
 def test_padding(mode: Any, shape: Any, data: Any, seed: int) -> None:
@@ -354,11 +423,17 @@ def test_sliding_windows(shape: Any, data: Any, seed: int) -> None:
     adjoint(lambda x: np.lib.stride_tricks.sliding_window_view(x, sizes), [normal(rng, shape)], rng)
 
 
-# ---- linear algebra ----------------------------------------------------------------------------------------------------
+# ---- linear algebra ------------------------------------------------------------------------------------------------
 
 
 @QUICK
-@given(st.lists(st.integers(0, 2), max_size=2), st.integers(1, 4), st.sampled_from(LAYOUTS), st.sampled_from([float, complex]), SEEDS)
+@given(
+    st.lists(st.integers(0, 2), max_size=2),
+    st.integers(1, 4),
+    st.sampled_from(LAYOUTS),
+    st.sampled_from([float, complex]),
+    SEEDS,
+)
 def test_square_matrices(batch: Any, n: int, layout: str, dtype: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     a = laid_out(normal(rng, (*batch, n, n), dtype=dtype) + 4 * n * np.eye(n), layout)

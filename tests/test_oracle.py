@@ -38,7 +38,9 @@ def corpus_folder() -> Path | None:
 
 
 FOLDER = corpus_folder()
-needs_corpus = pytest.mark.skipif(FOLDER is None, reason="shared/oracle/corpus.json is not beside the checkout: nothing replayed")
+needs_corpus = pytest.mark.skipif(
+    FOLDER is None, reason="shared/oracle/corpus.json is not beside the checkout: nothing replayed"
+)
 
 
 class Adapter:
@@ -69,7 +71,8 @@ def replayer() -> ModuleType:
     """The corpus' own program, which compares and reports."""
     assert FOLDER is not None
     spec = importlib.util.spec_from_file_location("oracle_replay", FOLDER / "replay.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -13,7 +13,7 @@ import pytest
 import autograd_lite.rules
 from autograd_lite.primitives import COMPOSITES, PICK, PRIMITIVES, Primitive
 from autograd_lite.recording import history
-from autograd_lite.tensors import Tensor, tensor
+from autograd_lite.tensors import tensor
 from tests.numerical import WrongGradient, check, first_order, gradients, inner, like, results
 from tests.op_cases import CASES, Call, Case, function_of, specs
 
@@ -54,12 +54,14 @@ def test_float32_in_float32_out(entry: Case) -> None:
             np.testing.assert_allclose(g, w, rtol=0, atol=2e-3 * scale)
 
 
-# ---- every rule has a case, and every case notices a broken rule --------------------------------------------------------
+# ---- every rule has a case, and every case notices a broken rule ---------------------------------------------------
 
 
 def rules_primitives() -> set[Primitive]:
     """Every primitive with a gradient that the rules define, registered or private."""
-    modules = [import_module(f"autograd_lite.rules.{m.name}") for m in pkgutil.iter_modules(autograd_lite.rules.__path__)]
+    modules = [
+        import_module(f"autograd_lite.rules.{m.name}") for m in pkgutil.iter_modules(autograd_lite.rules.__path__)
+    ]
     private = {each for module in modules for each in vars(module).values() if isinstance(each, Primitive)}
     return {each for each in private | set(PRIMITIVES.values()) if each.differentiable and each is not PICK}
 
@@ -126,7 +128,12 @@ def test_a_broken_rule_is_noticed(entry: Case, monkeypatch: pytest.MonkeyPatch) 
     changes = breakages(primitive) if primitive is not None else []
     if primitive is None:  # a composition: break what its result was computed by
         primitive = last_step(entry)
-        changes = [{"rules": tuple(rule and broken(rule) for rule in primitive.rules), "joint": primitive.joint and broken(primitive.joint)}]
+        changes = [
+            {
+                "rules": tuple(rule and broken(rule) for rule in primitive.rules),
+                "joint": primitive.joint and broken(primitive.joint),
+            }
+        ]
     assert primitive.takes is not None  # studied before it is broken
     for change in changes:
         with monkeypatch.context() as patch:

@@ -110,7 +110,11 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append:
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """np.ediff1d: differences of neighbours of the flattened array, with given ends."""
     x = np.ravel(ary)
-    parts = [None if to_begin is None else np.ravel(to_begin), x[1:] - x[:-1], None if to_end is None else np.ravel(to_end)]
+    parts = [
+        None if to_begin is None else np.ravel(to_begin),
+        x[1:] - x[:-1],
+        None if to_end is None else np.ravel(to_end),
+    ]
     return np.concatenate([part for part in parts if part is not None])
 
 
@@ -169,7 +173,9 @@ def _slope(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
         last = (at(slice(-1, None)) - at(slice(-2, -1))) / step(slice(-1, None))
     else:
         first = _edge(at(slice(0, 1)), at(slice(1, 2)), at(slice(2, 3)), step(slice(0, 1)), step(slice(1, 2)))
-        last = _edge(at(slice(-1, None)), at(slice(-2, -1)), at(slice(-3, -2)), -step(slice(-1, None)), -step(slice(-2, -1)))
+        last = _edge(
+            at(slice(-1, None)), at(slice(-2, -1)), at(slice(-3, -2)), -step(slice(-1, None)), -step(slice(-2, -1))
+        )
     return np.concatenate([first, inside, last], axis=axis)
 
 

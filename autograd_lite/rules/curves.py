@@ -18,7 +18,7 @@ from .shape import ASTYPE, array
 
 @composite(np.interp)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: float | None = None) -> Any:
-    """np.interp, differentiable in the places, in the data's places and in the data; at a kink the slope to the right."""
+    """np.interp, differentiable in the places, the data's places and the data; at a kink the slope to the right."""
     x, xp, fp = (each if hasattr(each, "ndim") else np.asarray(each, float) for each in (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ValueError(f"np.interp: data of shapes {xp.shape} and {fp.shape} must be two vectors of one length.")
@@ -41,13 +41,13 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     return ASTYPE(result, dtype=np.result_type(result.dtype, np.float64))
 
 
-# ---- ranges ------------------------------------------------------------------------------------------------------------
+# ---- ranges --------------------------------------------------------------------------------------------------------
 
 
 @composite(np.linspace)
 def linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0,
-    *, device: Any = None,
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
+    axis: int = 0, *, device: Any = None,
 ) -> Any:  # fmt: skip
     """np.linspace: evenly spaced values, differentiable in both ends."""
     num = operator.index(num)
@@ -76,20 +76,29 @@ def logspace(
 @composite(np.geomspace)
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     """np.geomspace: values in a constant ratio."""
-    result = start * np.power(stop / start, linspace(0.0, np.ones(np.broadcast_shapes(np.shape(start), np.shape(stop))), num, endpoint))
+    result = start * np.power(
+        stop / start, linspace(0.0, np.ones(np.broadcast_shapes(np.shape(start), np.shape(stop))), num, endpoint)
+    )
     return np.moveaxis(result if dtype is None else ASTYPE(result, dtype=np.dtype(dtype)), 0, axis)
 
 
 @composite(np.full_like)
 def full_like(
-    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: Any = None,
 ) -> Any:
     """np.full_like: one value, which keeps its gradient, in the shape of another array."""
     result = np.zeros_like(a, dtype=dtype, shape=shape)
     return ASTYPE(result + fill_value, dtype=result.dtype)
 
 
-# ---- polynomials, highest power first ----------------------------------------------------------------------------------
+# ---- polynomials, highest power first ------------------------------------------------------------------------------
 
 
 @composite(np.polyval)
@@ -158,7 +167,7 @@ def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: 
     return found / (np.expand_dims(scale, -1) if y.ndim == 2 else scale)
 
 
-# ---- covariances -------------------------------------------------------------------------------------------------------
+# ---- covariances ---------------------------------------------------------------------------------------------------
 
 
 @composite(np.cov)
@@ -193,7 +202,7 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
     return c / np.expand_dims(deviations, 1) / np.expand_dims(deviations, 0)
 
 
-# ---- along axes --------------------------------------------------------------------------------------------------------
+# ---- along axes ----------------------------------------------------------------------------------------------------
 
 
 @composite(np.apply_along_axis)

@@ -46,7 +46,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
 
 
 @composite(np.vander)
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803  # NumPy's own name
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # NumPy's own name
     """np.vander: the powers of a vector's entries as columns."""
     if x.ndim != 1:
         raise ValueError(f"np.vander takes a vector, not shape {x.shape}.")

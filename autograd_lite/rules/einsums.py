@@ -22,7 +22,9 @@ def _terms(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     if len(terms) != len(ndims):
         raise ValueError(f"np.einsum: {subscripts!r} names {len(terms)} operands, {len(ndims)} are given.")
     spare = [letter for letter in string.ascii_letters if letter not in subscripts]
-    extra = [ndim - len(term.replace("...", "")) if "..." in term else 0 for term, ndim in zip(terms, ndims, strict=True)]
+    extra = [
+        ndim - len(term.replace("...", "")) if "..." in term else 0 for term, ndim in zip(terms, ndims, strict=True)
+    ]
     letters = "".join(spare[: max(extra, default=0)])
     terms = [term.replace("...", letters[len(letters) - n :]) for term, n in zip(terms, extra, strict=True)]
     if arrow:
@@ -54,9 +56,7 @@ def _on_diagonals(part: Any, term: str, own: str, shape: tuple[int, ...]) -> Any
     """An operand with a repeated label is read along a diagonal: its gradient lies there."""
     sizes = {label: shape[term.index(label)] for label in own}
     part = np.broadcast_to(part, tuple(sizes[label] for label in own))
-    places = [
-        np.reshape(np.arange(sizes[label]), tuple(-1 if each == label else 1 for each in own)) for label in term
-    ]
+    places = [np.reshape(np.arange(sizes[label]), tuple(-1 if each == label else 1 for each in own)) for label in term]
     return SCATTER(part, *places, index=tuple(Slot(k) for k in range(len(term))), shape=shape)
 
 

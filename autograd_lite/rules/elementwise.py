@@ -69,7 +69,7 @@ rule(np.cbrt, lambda g, y, x: g / (3 * y * y))
 
 
 def _share(exponential: Any, a: Any, b: Any) -> Any:
-    """a's share in log(exp a + exp b), 1 / (1 + exp(b - a)), without overflow; half where both are the same infinity."""
+    """a's share in log(exp a + exp b), 1 / (1 + exp(b - a)), no overflow; half where both are the same infinity."""
     same = np.logical_and(a == b, np.isinf(a))
     gap = np.where(same, 0, b) - np.where(same, 0, a)
     small = exponential(np.where(gap >= 0, -gap, gap))
@@ -176,7 +176,14 @@ CLIP = Primitive(
 
 @composite(np.clip)
 def clip(
-    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None, dtype: Any = None
+    a: Any,
+    a_min: Any = None,
+    a_max: Any = None,
+    out: Any = None,
+    *,
+    min: Any = None,
+    max: Any = None,
+    dtype: Any = None,
 ) -> Any:
     """np.clip, its bounds positional or by any of their keywords."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):

@@ -1,8 +1,8 @@
 """Rules of the Fourier transforms.
 
-Each is linear and its matrix is symmetric, so the plain gradient of fft is fft again, cut or padded to the input's length.
-The real transforms see one half of the spectrum; what they leave out is added back. Those of several axes are made of those
-of one.
+Each is linear and its matrix is symmetric, so the plain gradient of fft is fft again, cut or padded to the input's
+length. The real transforms see one half of the spectrum; what they leave out is added back. Those of several axes are
+made of those of one.
 
 Read next: `curves.py`.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from ..primitives import composite, rule
 
-OPPOSITE = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
+OPPOSITE: dict[Any, Any] = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 
 def resized(x: Any, n: int, axis: int) -> Any:
@@ -31,7 +31,7 @@ def resized(x: Any, n: int, axis: int) -> Any:
 def _same(function: Any) -> Any:
     """The rule of fft and of ifft: the transform itself."""
 
-    def transposed(g: Any, y: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
+    def transposed(g: Any, y: Any, x: Any, n: int | None = None, axis: int = -1, norm: Any = None) -> Any:
         return resized(function(g, axis=axis, norm=norm), x.shape[axis], axis)
 
     return transposed
@@ -41,13 +41,13 @@ rule(np.fft.fft, _same(np.fft.fft))
 rule(np.fft.ifft, _same(np.fft.ifft))
 
 
-def _rfft(g: Any, y: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
+def _rfft(g: Any, y: Any, x: Any, n: int | None = None, axis: int = -1, norm: Any = None) -> Any:
     """The missing half of the spectrum has no gradient."""
     length = x.shape[axis] if n is None else n
     return np.real(resized(np.fft.fft(resized(g, length, axis), axis=axis, norm=norm), x.shape[axis], axis))
 
 
-def _irfft(g: Any, y: Any, x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
+def _irfft(g: Any, y: Any, x: Any, n: int | None = None, axis: int = -1, norm: Any = None) -> Any:
     """Every frequency but the first and the middle one stands for itself and its mirror image."""
     length = g.shape[axis]
     spectrum = np.conj(np.fft.rfft(g, axis=axis, norm=OPPOSITE[norm]))
@@ -65,13 +65,13 @@ rule(np.fft.irfft, _irfft)
 
 
 @composite(np.fft.hfft)
-def hfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None) -> Any:
+def hfft(a: Any, n: int | None = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
     """np.fft.hfft: the spectrum of a signal with hermitian symmetry, which is real."""
     return np.fft.irfft(np.conj(a), 2 * (a.shape[axis] - 1) if n is None else n, axis, OPPOSITE[norm])
 
 
 @composite(np.fft.ihfft)
-def ihfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None) -> Any:
+def ihfft(a: Any, n: int | None = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
     """np.fft.ihfft: the inverse of hfft."""
     return np.conj(np.fft.rfft(a, n, axis, OPPOSITE[norm]))
 
@@ -93,7 +93,7 @@ def _lengths(x: Any, s: Any, axes: Any, real_output: bool = False) -> tuple[list
 def _several(function: Any, default: Any) -> Any:
     """fftn from fft: one axis after another, the last one first."""
 
-    def body(a: Any, s: Any = None, axes: Any = default, norm: str | None = None, out: Any = None) -> Any:
+    def body(a: Any, s: Any = None, axes: Any = default, norm: Any = None, out: Any = None) -> Any:
         for n, axis in reversed(list(zip(*_lengths(a, s, axes), strict=True))):
             a = function(a, n, axis, norm)
         return a
@@ -102,7 +102,7 @@ def _several(function: Any, default: Any) -> Any:
 
 
 def _several_from_real(default: Any) -> Any:
-    def body(a: Any, s: Any = None, axes: Any = default, norm: str | None = None, out: Any = None) -> Any:
+    def body(a: Any, s: Any = None, axes: Any = default, norm: Any = None, out: Any = None) -> Any:
         sizes, each = _lengths(a, s, axes)
         a = np.fft.rfft(a, sizes[-1], each[-1], norm)
         for n, axis in reversed(list(zip(sizes[:-1], each[:-1], strict=True))):
@@ -113,7 +113,7 @@ def _several_from_real(default: Any) -> Any:
 
 
 def _several_to_real(default: Any) -> Any:
-    def body(a: Any, s: Any = None, axes: Any = default, norm: str | None = None, out: Any = None) -> Any:
+    def body(a: Any, s: Any = None, axes: Any = default, norm: Any = None, out: Any = None) -> Any:
         sizes, each = _lengths(a, s, axes, real_output=True)
         for n, axis in zip(sizes[:-1], each[:-1], strict=True):
             a = np.fft.ifft(a, n, axis, norm)

@@ -112,7 +112,7 @@ GETITEM = Primitive(
     view=True,
     variadic=True,
 )
-SCATTER = Primitive(
+SCATTER: Primitive = Primitive(
     _scatter,
     joint=lambda g, y, x, *arrays, index, shape: (GETITEM(g, *arrays, index=index), *(None for _ in arrays)),
     name="scatter",

@@ -8,6 +8,7 @@ Read next: `index.py`.
 from __future__ import annotations
 
 import operator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def _shaped(arrays: Any) -> list[Any]:
 
 
 @composite(np.stack)
-def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """np.stack: join along a new axis."""
     arrays = _shaped(arrays)
     if len({a.shape for a in arrays}) != 1:
@@ -46,7 +47,7 @@ def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, cas
 def _joined(atleast: Any, axis: int) -> Any:
     """np.vstack and its kin: each array with enough axes, then joined."""
 
-    def body(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    def body(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
         return np.concatenate([atleast(a) for a in tup], axis=axis, dtype=dtype, casting=casting)
 
     return body
@@ -57,7 +58,7 @@ composite(np.dstack)(_joined(np.atleast_3d, 2))
 
 
 @composite(np.hstack)
-def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """np.hstack: join along the second axis, vectors along their only one."""
     arrays = [np.atleast_1d(a) for a in tup]
     return np.concatenate(arrays, axis=0 if arrays and arrays[0].ndim == 1 else 1, dtype=dtype, casting=casting)
@@ -140,11 +141,10 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     return np.take(arr, np.delete(np.arange(arr.shape[axis]), obj), axis=axis)
 
 
-# ---- splitting ---------------------------------------------------------------------------------------------------------
+# ---- splitting -----------------------------------------------------------------------------------------------------
 
 
-@composite(np.array_split)
-def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+def _parts(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """np.array_split: parts along an axis, in number or up to given places."""
     if not -ary.ndim <= axis < ary.ndim:
         raise np.exceptions.AxisError(axis, ary.ndim, "np.array_split")
@@ -155,12 +155,15 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
             raise ValueError(f"np.array_split: {sections} sections.")
         each, larger = divmod(length, sections)
         places = [0, *np.cumsum([each + 1] * larger + [each] * (sections - larger)).tolist()]
-        pairs = list(zip(places[:-1], places[1:], strict=True))
+        pairs = list(pairwise(places))
     else:
         cuts = [operator.index(place) for place in indices_or_sections]
         pairs = list(zip([0, *cuts], [*cuts, length], strict=True))
     lead = (slice(None),) * (axis % ary.ndim)
     return [ary[(*lead, slice(start, stop))] for start, stop in pairs]
+
+
+composite(np.array_split)(_parts)
 
 
 @composite(np.split)
@@ -171,14 +174,14 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
             f"np.split: axis {axis} of shape {ary.shape} does not divide into {indices_or_sections} equal parts; "
             "np.array_split takes unequal ones."
         )
-    return array_split(ary, indices_or_sections, axis)
+    return _parts(ary, indices_or_sections, axis)
 
 
 def _split_along(axis: int, ndim: int, name: str) -> Any:
     def body(ary: Any, indices_or_sections: Any) -> list[Any]:
         if ary.ndim < ndim:
             raise ValueError(f"{name} needs at least {ndim} axes, got shape {ary.shape}.")
-        return split(ary, indices_or_sections, 0 if axis == 1 and ary.ndim == 1 else axis)
+        return np.split(ary, indices_or_sections, 0 if axis == 1 and ary.ndim == 1 else axis)
 
     return body
 

@@ -1,9 +1,9 @@
 """Rules of linear algebra: inverses, determinants, factorizations, norms (`norms.py`).
 
-The rules of cholesky, eigh, eig, svd, qr and pinv are the textbooks', for conjugated gradients: they conjugate what comes in
-and what goes out, which costs nothing for real numbers. A matrix that a function takes to be symmetric gets a symmetric
-gradient. Where eigenvalues or singular values coincide, the vectors are not unique: what depends on the choice among them
-gets no gradient, what does not is exact.
+The rules of cholesky, eigh, eig, svd, qr and pinv are the textbooks', for conjugated gradients: they conjugate what
+comes in and what goes out, which costs nothing for real numbers. A matrix that a function takes to be symmetric gets a
+symmetric gradient. Where eigenvalues or singular values coincide, the vectors are not unique: what depends on the
+choice among them gets no gradient, what does not is exact.
 
 Read next: `norms.py`, `window.py`.
 """
@@ -27,7 +27,7 @@ def _h(x: Any) -> Any:
     return conjugated(_t(x))
 
 
-# ---- inverses and systems ----------------------------------------------------------------------------------------------
+# ---- inverses and systems ------------------------------------------------------------------------------------------
 
 rule(np.linalg.inv, lambda g, y, a: -(_t(y) @ g @ _t(y)))
 
@@ -85,7 +85,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     if rcond is None:
         rcond = np.finfo(a.dtype).eps * max(m, n)
     x = np.linalg.pinv(a, rcond=rcond) @ b
-    values = np.linalg.svdvals(a)
+    values: Any = np.linalg.svdvals(a)
     rank = int(np.sum(values.detach() > rcond * np.max(values.detach(), initial=0.0)))
     rest = b - a @ x
     residuals = np.atleast_1d(np.sum(np.real(rest * conjugated(rest)), axis=0))
@@ -134,7 +134,7 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     return chain(0, len(arrays) - 1)
 
 
-# ---- determinants ------------------------------------------------------------------------------------------------------
+# ---- determinants --------------------------------------------------------------------------------------------------
 
 
 def _cofactors(a: Any) -> Any:
@@ -168,7 +168,7 @@ def _slogdet(g: Any, y: Any, a: Any) -> tuple[Any]:
 
 rule(np.linalg.slogdet, joint=_slogdet, arrays=1)
 
-# ---- factorizations ----------------------------------------------------------------------------------------------------
+# ---- factorizations ------------------------------------------------------------------------------------------------
 
 
 def _safe_inverse(x: Any) -> Any:
@@ -199,11 +199,13 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     return _h(CHOLESKY(_h(a))) if upper else CHOLESKY(a)
 
 
-def _eigh(g: Any, y: Any, a: Any, UPLO: str = "L") -> tuple[Any]:  # noqa: N803  # NumPy's own name
+def _eigh(g: Any, y: Any, a: Any, UPLO: str = "L") -> tuple[Any]:  # NumPy's own name
     """v (diag(gw) + (v^H gv) / (w_j - w_i)) v^H, made hermitian."""
     (gw, gv), (w, v) = g, y
     apart = np.expand_dims(w, -2) - np.expand_dims(w, -1)
-    middle = (_h(v) @ conjugated(gv)) * _safe_inverse(apart) + np.expand_dims(gw, -2) * np.eye(w.shape[-1], dtype=w.dtype)
+    middle = (_h(v) @ conjugated(gv)) * _safe_inverse(apart) + np.expand_dims(gw, -2) * np.eye(
+        w.shape[-1], dtype=w.dtype
+    )
     s = v @ middle @ _h(v)
     return (conjugated((s + _h(s)) / 2),)
 
@@ -248,9 +250,7 @@ def _svd(g: Any, y: Any, a: Any) -> tuple[Any]:
     return (conjugated(found),)
 
 
-SVD = Primitive(
-    lambda a: np.linalg.svd(a, full_matrices=False), joint=_svd, arrays=1, name="svd", signature="a"
-)
+SVD = Primitive(lambda a: np.linalg.svd(a, full_matrices=False), joint=_svd, arrays=1, name="svd", signature="a")
 
 
 @composite(np.linalg.svd)
@@ -288,7 +288,9 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     """np.linalg.qr; a wide matrix is its left square and what that square's q makes of the rest."""
     rows, columns = a.shape[-2:]
     if mode not in ("reduced", "r") and not (mode == "complete" and rows <= columns):
-        raise NotImplementedError(f"np.linalg.qr(mode={mode!r}) of shape {a.shape} has no gradient rule: use 'reduced'.")
+        raise NotImplementedError(
+            f"np.linalg.qr(mode={mode!r}) of shape {a.shape} has no gradient rule: use 'reduced'."
+        )
     if rows >= columns:
         result = QR(a)
     else:

@@ -1,7 +1,7 @@
 """Rules of the products of vectors, matrices and tensors.
 
-For complex numbers a product's rule is plain, without conjugation (`complex.py`); vdot, vecdot and vecmat conjugate their
-first factor, and say so.
+For complex numbers a product's rule is plain, without conjugation (`complex.py`); vdot, vecdot and vecmat conjugate
+their first factor, and say so.
 
 Read next: `einsums.py`, `linalg.py`.
 """
@@ -175,7 +175,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 composite(np.linalg.cross)(lambda x1, x2, /, *, axis=-1: np.cross(x1, x2, axis=axis))
 
-# ---- convolution -------------------------------------------------------------------------------------------------------
+# ---- convolution ---------------------------------------------------------------------------------------------------
 
 CONVOLVE = Primitive(
     np.convolve,
@@ -187,7 +187,7 @@ CONVOLVE = Primitive(
 
 
 @composite(np.convolve)
-def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     """np.convolve: all overlaps of two vectors, or the middle ones."""
     a, v = np.atleast_1d(a, v)
     if a.ndim != 1 or v.ndim != 1 or not a.size or not v.size:
@@ -205,9 +205,11 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 @composite(np.correlate)
-def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     """np.correlate: sum_k a[k + n] conj(v[k])."""
     a, v = np.atleast_1d(a, v)
     if a.size >= v.size or mode == "full":
         return np.convolve(a, conjugated(np.flip(v)), mode)
-    return np.flip(np.convolve(v, np.flip(a), mode)) if a.dtype.kind != "c" else np.flip(np.conj(np.correlate(v, a, mode)))
+    return (
+        np.flip(np.convolve(v, np.flip(a), mode)) if a.dtype.kind != "c" else np.flip(np.conj(np.correlate(v, a, mode)))
+    )

@@ -14,9 +14,13 @@ from ..primitives import composite, nondifferentiable, refuse
 from ..recording import Recorded
 
 nondifferentiable(np.zeros_like, np.ones_like)
-composite(np.empty_like)(lambda prototype, dtype=None, order="K", subok=True, shape=None, **_: np.zeros_like(prototype, dtype=dtype, shape=shape))
+composite(np.empty_like)(
+    lambda prototype, dtype=None, order="K", subok=True, shape=None, **_: np.zeros_like(
+        prototype, dtype=dtype, shape=shape
+    )
+)
 
-# ---- about the form alone ----------------------------------------------------------------------------------------------
+# ---- about the form alone ------------------------------------------------------------------------------------------
 
 
 def _form(x: Any) -> Any:
@@ -31,11 +35,11 @@ def _of_form(function: Callable[..., Any]) -> None:
     )
 
 
-for _each in (
+for _function in (
     np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast, np.common_type,
     np.may_share_memory, np.shares_memory,
 ):  # fmt: skip
-    _of_form(_each)
+    _of_form(_function)
 
 
 @composite(np.einsum_path)
@@ -48,12 +52,10 @@ def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = Fa
 def ix_(*args: Any) -> tuple[Any, ...]:
     """np.ix_: an open grid of indices."""
     vectors = [np.flatnonzero(x) if x.dtype == bool else x for x in map(np.atleast_1d, args)]
-    return tuple(
-        np.reshape(x, tuple(-1 if j == i else 1 for j in range(len(args)))) for i, x in enumerate(vectors)
-    )
+    return tuple(np.reshape(x, tuple(-1 if j == i else 1 for j in range(len(args)))) for i, x in enumerate(vectors))
 
 
-# ---- about the values --------------------------------------------------------------------------------------------------
+# ---- about the values ----------------------------------------------------------------------------------------------
 
 
 def _plain(x: Any) -> Any:
@@ -66,14 +68,14 @@ def _of_values(function: Callable[..., Any]) -> None:
     composite(function)(lambda *args, **settings: function(*map(_plain, args), **settings))
 
 
-for _each in (
+for _question in (
     np.array_equal, np.array_equiv, np.allclose, np.min_scalar_type, np.array2string, np.array_repr, np.array_str,
     np.ravel_multi_index, np.lexsort,
 ):  # fmt: skip
-    _of_values(_each)
+    _of_values(_question)
 
 
-# ---- refused -----------------------------------------------------------------------------------------------------------
+# ---- refused -------------------------------------------------------------------------------------------------------
 
 refuse(
     np.save, np.savez, np.savez_compressed, np.savetxt,

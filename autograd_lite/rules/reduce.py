@@ -1,7 +1,7 @@
 """Rules of the functions that reduce axes: sums, products, extremes, variances.
 
-`unreduced` undoes the shape of a reduction: it puts the reduced axes back, of length 1; the walk repeats a gradient along
-them. A rule passes on `x.ndim` and not `x` where the values do not matter, so that they need not be kept.
+`unreduced` undoes the shape of a reduction: it puts the reduced axes back, of length 1; the walk repeats a gradient
+along them. A rule passes on `x.ndim` and not `x` where the values do not matter, so that they need not be kept.
 
 Read next: `nan_reductions.py`, `cumulative.py`.
 """
@@ -51,7 +51,7 @@ def kept(values: Any, shape: tuple[int, ...], axis: Any) -> Any:
     return np.reshape(values, tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
-# ---- sums and means ----------------------------------------------------------------------------------------------------
+# ---- sums and means ------------------------------------------------------------------------------------------------
 
 
 def _sum(x: Any, axis: Any = None, **settings: Any) -> Any:
@@ -76,7 +76,13 @@ rule(
 
 @composite(np.sum)
 def sum_(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = 0, where: Any = True
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = 0,
+    where: Any = True,
 ) -> Any:
     """np.sum over the entries that `where` chooses, from a starting value."""
     return np.sum(np.where(where, a, 0), axis=axis, dtype=dtype, keepdims=keepdims) + initial
@@ -112,7 +118,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     return (result, total) if returned else result
 
 
-# ---- variances ---------------------------------------------------------------------------------------------------------
+# ---- variances -----------------------------------------------------------------------------------------------------
 
 # sqrt whose slope at 0 is 0: the convention for norms and standard deviations
 ROOT = Primitive(np.sqrt, (lambda g, y, x: np.where(y == 0, 0, g / (2 * np.where(y == 0, 1, y))),), arrays=1)
@@ -145,7 +151,7 @@ def var(
 composite(np.std)(lambda a, *args, **settings: ROOT(np.var(a, *args, **settings)))
 
 
-# ---- extremes ----------------------------------------------------------------------------------------------------------
+# ---- extremes ------------------------------------------------------------------------------------------------------
 
 
 def _shared(g: Any, beaten: Any, ndim: int, axis: Any, keepdims: bool) -> Any:
@@ -190,7 +196,7 @@ def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> An
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
-# ---- products ----------------------------------------------------------------------------------------------------------
+# ---- products ------------------------------------------------------------------------------------------------------
 
 
 def _other_factors(x: Any) -> Any:
@@ -213,7 +219,13 @@ rule(np.prod, _prod)
 
 @composite(np.prod)
 def prod(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = 1, where: Any = True
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = 1,
+    where: Any = True,
 ) -> Any:
     """np.prod over the entries that `where` chooses, times a starting value."""
     return np.prod(np.where(where, a, 1), axis=axis, dtype=dtype, keepdims=keepdims) * initial

@@ -19,13 +19,12 @@ COPY = Primitive(lambda x: x.copy(), (lambda g, y, x: g,), name="copy")
 DETACH = Primitive(lambda x: x, (None,), name="detach")
 
 
-
 def array(x: Any) -> Any:
     """A tensor or an array as it is, anything else as an array."""
     return x if hasattr(x, "ndim") else np.asarray(x)
 
 
-# ---- one shape for another ---------------------------------------------------------------------------------------------
+# ---- one shape for another -----------------------------------------------------------------------------------------
 
 rule(
     np.reshape,
@@ -91,7 +90,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     return tuple(np.copy(grid) if copy else grid for grid in grids)
 
 
-# ---- axes in another order ---------------------------------------------------------------------------------------------
+# ---- axes in another order -----------------------------------------------------------------------------------------
 
 rule(
     np.transpose,
@@ -150,9 +149,13 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     first, second = axes
     if len(axes) != 2 or first % m.ndim == second % m.ndim or max(abs(first), abs(second)) > m.ndim:
         raise ValueError(f"np.rot90: axes {axes} are not two different axes of shape {m.shape}.")
-    turned = {0: lambda: m, 1: lambda: np.swapaxes(np.flip(m, second), first, second),
-              2: lambda: np.flip(m, (first, second)), 3: lambda: np.flip(np.swapaxes(m, first, second), second)}  # fmt: skip
-    return turned[k % 4]()
+    if k % 4 == 0:
+        return m
+    if k % 4 == 1:
+        return np.swapaxes(np.flip(m, second), first, second)
+    if k % 4 == 2:
+        return np.flip(m, (first, second))
+    return np.flip(np.swapaxes(m, first, second), second)
 
 
 def _negative(shift: Any) -> Any:
@@ -161,11 +164,11 @@ def _negative(shift: Any) -> Any:
 
 rule(np.roll, lambda g, y, x, shift=None, axis=None: np.roll(g, _negative(shift), axis))
 
-# ---- repetition --------------------------------------------------------------------------------------------------------
+# ---- repetition ----------------------------------------------------------------------------------------------------
 
 
 @composite(np.tile)
-def tile(A: Any, reps: Any) -> Any:  # noqa: N803  # NumPy's own name, which may be passed by keyword
+def tile(A: Any, reps: Any) -> Any:  # NumPy's own name, which may be passed by keyword
     """np.tile: the whole array again and again along each axis."""
     reps = tuple(reps) if np.ndim(reps) else (reps,)
     reps = tuple(operator.index(each) for each in reps)

@@ -1,7 +1,7 @@
 """Sorting and order statistics.
 
-A sort is a gather by its own argsort, in stable order: equal entries keep theirs, and each gets its own gradient. An order
-statistic (median, quantile) shares its gradient evenly among the entries that equal it, as max does.
+A sort is a gather by its own argsort, in stable order: equal entries keep theirs, and each gets its own gradient. An
+order statistic (median, quantile) shares its gradient evenly among the entries that equal it, as max does.
 
 Read next: `products.py`.
 """
@@ -65,7 +65,9 @@ def _between(x: Any, positions: Any, dtype: Any) -> Any:
     """The values at fractional places of the sorted last axis of x: (..., n), (..., m) -> (..., m)."""
     low = np.floor(positions).astype(int)
     part = (positions - low).astype(dtype)
-    below, above = (ORDER_STATISTIC(x, np.broadcast_to(k, (*x.shape[:-1], k.shape[-1]))) for k in (low, low + (part > 0)))
+    below, above = (
+        ORDER_STATISTIC(x, np.broadcast_to(k, (*x.shape[:-1], k.shape[-1]))) for k in (low, low + (part > 0))
+    )
     return np.where(part == 0, below, below + np.where(part == 0, 0, above - below) * part)
 
 

@@ -69,7 +69,7 @@ def _sinc_derivative(t: Any, n: int) -> Any:
     return np.where(near, series, value)
 
 
-SINC = Primitive(_sinc_derivative, (lambda g, y, t, n: g * SINC(t, n=n + 1),), name="sinc_derivative")
+SINC: Primitive = Primitive(_sinc_derivative, (lambda g, y, t, n: g * SINC(t, n=n + 1),), name="sinc_derivative")
 composite(np.sinc)(lambda x: SINC(x * math.pi, n=0))
 
 
@@ -81,7 +81,7 @@ def _bessel(x: Any, n: int) -> Any:
     return np.mean(np.exp(x[..., None] * np.cos(u)) * np.cos(n * u), axis=-1, dtype=x.dtype)
 
 
-BESSEL = Primitive(
+BESSEL: Primitive = Primitive(
     _bessel,
     (lambda g, y, x, n: g * (BESSEL(x, n=n + 1) + BESSEL(x, n=abs(n - 1))) / 2,),
     name="bessel_i",

@@ -51,7 +51,7 @@ def _windows(
 
 rule(sliding_window_view, _windows, view=True)
 
-# ---- padding -----------------------------------------------------------------------------------------------------------
+# ---- padding -------------------------------------------------------------------------------------------------------
 
 PAD = Primitive(
     lambda x, widths: np.pad(x, widths),
@@ -63,7 +63,7 @@ PAD = Primitive(
 @composite(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **settings: Any) -> Any:
     """np.pad in all its modes; the constants, which may be tensors, get their gradient too."""
-    widths = _widths(pad_width, array.ndim)
+    widths: Any = _widths(pad_width, array.ndim)
     if mode == "constant":
         padded = PAD(array, widths=widths)
         constants = settings.pop("constant_values", 0)
@@ -74,7 +74,9 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **settings: Any) -> 
     if mode == "empty":
         _no_more(settings, mode)
         return PAD(array, widths=widths)
-    if mode in ("edge", "wrap") or (mode in ("reflect", "symmetric") and settings.get("reflect_type", "even") == "even"):
+    if mode in ("edge", "wrap") or (
+        mode in ("reflect", "symmetric") and settings.get("reflect_type", "even") == "even"
+    ):
         places = np.pad(np.arange(array.size).reshape(array.shape), widths, mode, **settings)
         return np.take(np.ravel(array), places)
     if mode in ("reflect", "symmetric", "linear_ramp", "mean"):
@@ -96,7 +98,9 @@ def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """For every axis how much goes before and after."""
     if isinstance(pad_width, dict):
         given = {axis % ndim: width for axis, width in pad_width.items()}
-        pad_width = [given.get(axis, 0) if np.ndim(given.get(axis, 0)) else (given.get(axis, 0),) * 2 for axis in range(ndim)]
+        pad_width = [
+            given.get(axis, 0) if np.ndim(given.get(axis, 0)) else (given.get(axis, 0),) * 2 for axis in range(ndim)
+        ]
     pairs = np.broadcast_to(pad_width, (ndim, 2))
     if pairs.dtype.kind not in "iu" or (pairs < 0).any():
         raise ValueError(f"np.pad: pad_width {pad_width} must be integers that are not negative.")
@@ -116,7 +120,7 @@ def _with_constants(padded: Any, shape: tuple[int, ...], widths: Any, constants:
     return np.where(owner < 0, padded, at(values, np.maximum(owner, 0)).astype(padded.dtype))
 
 
-def _linear_pad(x: Any, axis: int, width: tuple[int, int], mode: str, settings: dict[str, Any]) -> Any:
+def _linear_pad(x: Any, axis: int, width: tuple[int, int], mode: Any, settings: dict[str, Any]) -> Any:
     """A padding that is linear along an axis: as the matrix that NumPy's own padding of the unit vectors is."""
     if mode == "linear_ramp":
         ends = np.broadcast_to(np.asarray(settings.get("end_values", 0)), (x.ndim, 2))[axis]
