@@ -7,7 +7,14 @@ undone here, and gradients live in a table of the walk's own, so that leaves alo
 Handed arrays the walk computes. Handed tensors and `lift`, the same rules are recorded: that is how `derivatives.py`
 differentiates derivatives, `drawing.py` draws the backward pass and `source.py` prints it.
 
-Read next: `derivatives.py`.
+Complex numbers: rules carry the plain derivative (`rules/complex.py`). The seed is conjugated where it enters, in
+`make_seed`, and a gradient where it leaves, in `deliver` and for hooks; so z.grad is dL/da + i dL/db of z = a + ib.
+
+What a rule gives is what flows: 0 times an infinite slope is NaN, as in every formula. np.where(x > 0, np.sqrt(x), 0)
+has the gradient NaN at 0, whether it runs here, compiled or as printed source; `ag.detect_anomaly` names the square
+root, and the remedy is to keep it away from 0: np.sqrt(np.where(x > 0, x, 1)).
+
+Read next: `derivatives.py`, `anomaly.py`.
 """
 
 from __future__ import annotations
@@ -19,10 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from .primitives import PICK
-from .recording import AnyNode, Array, Leaf, Node, fingerprint, history, record, thread
+from .anomaly import inspect, mark
+from .primitives import PICK, Primitive
+from .recording import AnyNode, Array, Leaf, Mode, Node, describe_line, fingerprint, history, record, thread
 
 Lift = Callable[[Any, AnyNode], Any]
+_LAST = 1 << 62  # leaves wait behind all operations
 
 
 def backward(root: AnyNode, value: Array, gradient: Any = None, retain_graph: bool = False) -> None:
@@ -32,11 +41,7 @@ def backward(root: AnyNode, value: Array, gradient: Any = None, retain_graph: bo
             "backward: this tensor does not depend on anything that requires gradients. "
             "Make the parameters with ag.tensor(w, requires_grad=True), and compute outside ag.no_grad()."
         )
-    seed = make_seed(value, gradient, "backward")
-    if isinstance(root, Leaf):
-        deliver(root, seed)
-        return
-    walk(root, seed, deliver, freeing=not retain_graph)
+    walk(root, make_seed(value, gradient, "backward"), deliver, freeing=not retain_graph)
 
 
 def make_seed(value: Any, gradient: Any, who: str) -> Any:
@@ -48,26 +53,29 @@ def make_seed(value: Any, gradient: Any, who: str) -> Any:
                 f"(np.sum, np.mean), or pass gradient= of that shape."
             )
         return np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
-    if np.shape(gradient) != value.shape:
-        raise ValueError(f"{who}: gradient= has shape {np.shape(gradient)}, the result has {value.shape}.")
-    return gradient if hasattr(gradient, "_node") else np.asarray(gradient).astype(value.dtype, copy=False)
+    gradient = np.asarray(gradient)
+    if gradient.shape != value.shape:
+        raise ValueError(f"{who}: gradient= has shape {gradient.shape}, the result has {value.shape}.")
+    if gradient.dtype.kind not in ("biufc" if value.dtype.kind == "c" else "biuf"):
+        raise TypeError(f"{who}: gradient= of dtype {gradient.dtype} for a result of {value.dtype}.")
+    gradient = gradient.astype(value.dtype, copy=False)
+    return np.conj(gradient) if gradient.dtype.kind == "c" else gradient
 
 
 def deliver(leaf: AnyNode, gradient: Any) -> None:
     """Leave a gradient in a leaf's `.grad`, in memory that nobody else can reach, adding to what is there."""
+    if gradient.dtype.kind == "c":
+        gradient = np.conj(gradient)
     if leaf.grad is not None:
         np.add(leaf.grad, gradient, out=leaf.grad)
         return
     if type(gradient) is not np.ndarray:
         gradient = np.asarray(gradient)
-    # A rule may hand on its g, an input or a view of one. Two references (this frame's and getrefcount's own argument,
-    # besides the walk's one) mean that the array was made by the last rule and belongs to this leaf.
+    # A rule may hand on its g, an input or a view of one. If only the walk and this frame refer to an array, then the
+    # last rule made it, and it can belong to this leaf.
     if gradient.base is not None or sys.getrefcount(gradient) > _ONLY_THE_WALKS:
         gradient = gradient.copy()
     leaf.grad = gradient
-
-
-_ONLY_THE_WALKS = 3
 
 
 def walk(
@@ -80,18 +88,26 @@ def walk(
 ) -> None:
     """Send `seed` back from `root`; call `found(leaf, gradient)` wherever it arrives.
 
-    With `ends`, it goes to those nodes alone and no further. With `lift` (array, node -> tensor) the rules run on
+    Operations come newest first, leaves last, since a leaf's clock tells of its last write. With `ends`, the gradient
+    goes to those nodes alone and no further. With `lift` (array, node -> tensor) the rules run on
     tensors and are recorded. With `freeing`, each node's values are dropped when they have been used.
     """
     wanted = None if ends is None else leading_to(root, ends)
+    if thread.mode.anomaly:
+        mark(history(root))
     table: dict[AnyNode, Any] = {}
     waiting: list[tuple[int, AnyNode]] = []
-    node, g = root, seed
+    # `primitive` tells a leaf from a node, and `want` a parent from none: asking by type would cost time.
+    node: Any = root
+    parent: Any
+    results: Any
+    g = seed
+    ahead_g: Any = None
     while True:
         primitive = node.primitive
-        if node.notes is not None and node.hooks is not None:
-            g = _call_hooks(node, g)
-        ahead = None  # in a chain the next node is known: it passes by the table
+        if node.notes is not None:
+            g = _attended(node, g)
+        ahead: AnyNode | None = None  # in a chain the next node is known: it passes by the table
         if primitive is None or (ends is not None and node in ends):
             found(node, g)
         else:
@@ -139,7 +155,7 @@ def walk(
                     ahead, ahead_g = parent, result
                 else:
                     table[parent] = result
-                    heappush(waiting, (-parent.when, parent))
+                    heappush(waiting, (-parent.when if parent.primitive else _LAST - parent.when, parent))
                 result = None  # lest it counts as a reference when a leaf asks who else can reach its gradient
             if freeing:
                 node.inputs = node.value = None
@@ -149,7 +165,7 @@ def walk(
                 node, g = ahead, ahead_g
                 continue
             table[ahead] = ahead_g
-            heappush(waiting, (-ahead.when, ahead))
+            heappush(waiting, (-ahead.when if ahead.primitive else _LAST - ahead.when, ahead))
         if not waiting:
             return
         node = heappop(waiting)[1]
@@ -158,8 +174,11 @@ def walk(
 
 def _collect(gradients: list[Any] | None, node: Node, gradient: Any) -> list[Any]:
     """The gradients of an operation's several results, gathered in one list."""
+    whole = node.parents[0]
+    assert whole is not None
+    assert node.settings is not None
     if gradients is None:
-        gradients = [None] * len(node.parents[0].shape)
+        gradients = [None] * len(whole.shape)
     index = node.settings["index"]
     gradients[index] = gradient if gradients[index] is None else gradients[index] + gradient
     return gradients
@@ -178,15 +197,30 @@ def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -
         lead = gradient.ndim - len(shape)
         if lead > 0 or (lead == 0 and (gradient.size > parent.size > 0 or not gradient.size)):
             gradient = summed_to(gradient, shape)
-        if gradient.shape != shape and not (
-            parent.primitive is not None and parent.primitive.elementwise and parent.notes is None and (ends is None or parent not in ends)
-        ):
-            gradient = np.broadcast_to(gradient, shape)
+        if gradient.shape != shape:
+            if lead > 0:
+                raise _misshapen(node, gradient.shape, shape)
+            if not (
+                parent.primitive is not None
+                and parent.primitive.elementwise
+                and parent.notes is None
+                and (ends is None or parent not in ends)
+            ):
+                try:
+                    gradient = np.broadcast_to(gradient, shape)
+                except ValueError:
+                    raise _misshapen(node, gradient.shape, shape) from None
     if gradient.dtype != parent.dtype:
         if gradient.dtype.kind == "c" and parent.dtype.kind != "c":
             gradient = np.real(gradient)
         gradient = gradient.astype(parent.dtype)
     return gradient
+
+
+def _misshapen(node: Node, got: tuple[int, ...], shape: tuple[int, ...]) -> Exception:
+    return ValueError(
+        f"a gradient rule of {node.primitive.label} gave shape {got} for an input of shape {shape} ({node.line})."
+    )
 
 
 def summed_to(gradient: Any, shape: tuple[int, ...]) -> Any:
@@ -236,21 +270,41 @@ def _check_unchanged(node: Node, leaf: Leaf) -> None:
     """Raise if a leaf's values are no longer what an operation recorded."""
     if leaf.when > node.when or fingerprint(leaf.array) != leaf.guard:
         label = f"the leaf {leaf.name!r}" if leaf.name else f"an array of shape {leaf.shape}"
+        written = leaf.written
+        by = f" by {describe_line(*written[1:])}" if written is not None and written[0] == leaf.when else ""
         raise RuntimeError(
-            f"{label} was written to after {node.primitive.label} recorded it ({node.line}), so the gradient would "
+            f"{label} was written to after {node.primitive.label} recorded it ({node.line}){by}, so the gradient would "
             "be wrong. Call backward before the write, or compute again after it."
         )
 
 
-def _call_hooks(node: AnyNode, gradient: Any) -> Any:
+def _attended(node: AnyNode, gradient: Any) -> Any:
+    """The gradient of a node that somebody takes an interest in: hooks may replace it, and anomaly mode looks at it."""
     for hook in node.hooks or ():
-        if hook is None:
-            node.grad = gradient.copy() if node.grad is None else node.grad + gradient
-            continue
-        replaced = hook(gradient)
-        if replaced is not None:
-            gradient = replaced
+        if isinstance(gradient, (np.ndarray, np.generic)):
+            gradient = _hooked(node, hook, gradient)
+        elif hook is not None:  # in a lifted walk, a tensor or the tensors of several results
+            replaced = hook(gradient)
+            gradient = gradient if replaced is None else replaced
+    if isinstance(node, Node) and "kept" in (node.notes or ()):
+        inspect(node, gradient)
     return gradient
+
+
+def _hooked(node: AnyNode, hook: Callable[[Array], Array | None] | None, gradient: Any) -> Any:
+    """A gradient after one hook, which sees it as `.grad` would show it, in an array of its own."""
+    shown = np.conj(gradient) if gradient.dtype.kind == "c" else np.array(gradient)
+    if hook is None:
+        node.grad = shown if node.grad is None else node.grad + shown
+        return gradient
+    shown.flags.writeable = False
+    replaced = hook(shown)
+    if replaced is None:
+        return gradient
+    replaced = np.asarray(replaced, node.dtype)
+    if replaced.shape != node.shape:
+        raise ValueError(f"a hook gave a gradient of shape {replaced.shape} for a tensor of shape {node.shape}.")
+    return np.conj(replaced) if replaced.dtype.kind == "c" else replaced
 
 
 def _fill(node: Node, gradients: list[Any]) -> tuple[Any, ...]:
@@ -259,3 +313,16 @@ def _fill(node: Node, gradients: list[Any]) -> tuple[Any, ...]:
         np.zeros(shape, node.dtype) if g is None else g for g, shape in zip(gradients, node.shape, strict=True)
     )
 
+
+
+def _references() -> int:
+    """What `sys.getrefcount` tells `deliver` of an array that only the walk knows: Pythons differ in it."""
+    counts: list[int] = []
+    negative = Primitive(np.negative, (lambda g, y, x: -g,))
+    leaf = Leaf(np.zeros(1), requires_grad=True)
+    node = record(negative, negative.plan(1, 1), leaf.array, [leaf.array], [leaf], True, None, Mode(), 1)
+    walk(node, np.ones(1), lambda leaf, gradient: counts.append(sys.getrefcount(gradient)))
+    return counts[0]
+
+
+_ONLY_THE_WALKS = _references()

@@ -5,7 +5,10 @@ Read next: `tensors.py`.
 
 from __future__ import annotations
 
+import dis
+import re
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -45,7 +48,7 @@ def foreign(arg: Any, primitive: Primitive) -> Any:
         return arg
     if isinstance(arg, (list, tuple)):
         if any(isinstance(each, Recorded) for each in _flatten(arg)):
-            raise TypeError(f"{primitive.label}: a list that holds tensors is no array: use np.stack([...]) ({here()}).")
+            raise TypeError(f"{primitive.label}: a list that holds tensors is no array: use np.stack([...]) ({here()})")
     elif not hasattr(arg, "__array__"):
         return arg
     return numbers(np.asanyarray(arg), primitive.label)
@@ -69,15 +72,25 @@ def explained(error: Exception, primitive: Primitive, values: list[Any]) -> Exce
     return ValueError(message)
 
 
+# What the line that asked says, as a pattern, and what to write instead.
 _REMEDIES = (
-    (".dot(", "array.dot(tensor) never asks the tensor: write X @ w or np.dot(X, w), or make X a tensor with ag.tensor(X)"),
-    (".take(", "array.take(tensor) never asks the tensor: write np.take(X, i) with i = t.detach().numpy()"),
-    ("full(", "np.full makes a plain array: write value * np.ones(shape)"),
-    ("array(", "np.array([t, u]) makes a plain array: write np.stack([t, u]), or t.detach().numpy() for the values alone"),
-    ("] =", "array[i] = tensor would lose its history: make the array a tensor with ag.tensor(array), or use np.stack"),
-    ("] +=", "array[i] += tensor would lose its history: make the array a tensor with ag.tensor(array), or use np.stack"),
-    ("[", "array[tensor] needs plain indices: use tensor.detach().numpy(), or make the array a tensor with ag.tensor(array)"),
-)  # fmt: skip
+    (r"\.dot\(", "array.dot(tensor) never asks the tensor: write X @ w or np.dot(X, w), or ag.tensor(X) before"),
+    (r"\.take\(", "array.take(tensor) never asks the tensor: write np.take(X, i) with i = t.detach().numpy()"),
+    (r"full\(", "np.full makes a plain array: write value * np.ones(shape)"),
+    (r"asarray\(", "np.asarray would lose its history: use the tensor itself, or t.detach().numpy() for its values"),
+    (r"array\(", "np.array makes a plain array: write np.stack([t, u]), or t.detach().numpy() for the values alone"),
+    (r"\] \W?=", "array[i] = tensor would lose its history: make it a tensor with ag.tensor(array), or use np.stack"),
+    (r"np\.[\w.]+\(\[", "a list of tensors becomes a plain array: write np.stack([t, u])"),
+    (r"\w\[", "array[tensor] needs plain indices: use t.detach().numpy(), or make it a tensor with ag.tensor(array)"),
+)
+
+
+_STORES = {dis.opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in dis.opmap}
+
+
+def stored(frame: FrameType) -> bool:
+    """Whether a frame is at `a[i] = value`: then it is NumPy that asks the value to become a number."""
+    return frame.f_code.co_code[frame.f_lasti] in _STORES
 
 
 def array_remedy() -> str:
@@ -85,7 +98,7 @@ def array_remedy() -> str:
     line = here()
     text = line.partition(": ")[2]
     remedy = next(
-        (words for sign, words in _REMEDIES if sign in text),
+        (words for sign, words in _REMEDIES if re.search(sign, text)),
         "use x.detach().numpy() for its values, or ag.tensor(array) so that the whole computation is recorded",
     )
     return f"a tensor that requires gradients or is being traced cannot become a plain array ({line}): {remedy}."

@@ -107,7 +107,8 @@ class Primitive:
         from the rules' own code."""
         if self._studied is None:
             found = [
-                None if each is None else _study(each, self.arity) for each in ([self.joint] if self.joint else self.rules)
+                None if each is None else _study(each, self.arity)
+                for each in ([self.joint] if self.joint else self.rules)
             ]
             takes: frozenset[str] = frozenset().union(*(each[1] for each in found if each is not None)) - {"wanted"}
             self._studied = tuple(None if each is None else each[0] for each in found), takes
@@ -271,7 +272,7 @@ _PLACES: tuple[tuple[str, Any], ...] = (
 
 def public_name(function: Any) -> str | None:
     """The name under which NumPy's users know a function."""
-    name = getattr(function, "__name__", "")
+    name: str = getattr(function, "__name__", "")
     for prefix, module in _PLACES:
         if getattr(module, name, None) is function:
             return prefix + name
@@ -280,11 +281,11 @@ def public_name(function: Any) -> str | None:
 
 def missing(function: Any) -> Exception:
     """The error for a function that has no rule, naming the nearest one that has."""
-    name = public_name(function) or getattr(function, "__name__", repr(function))
+    name = public_name(function) or str(getattr(function, "__name__", function))
     if function in REFUSED:
         return TypeError(f"{name} on a tensor: {REFUSED[function]}")
-    known = {public_name(each): each for each in (*PRIMITIVES, *COMPOSITES) if public_name(each)}
-    near = difflib.get_close_matches(name, [each for each in known if each], 1, 0.5)
+    known: list[str] = [each for each in map(public_name, (*PRIMITIVES, *COMPOSITES)) if each]
+    near = difflib.get_close_matches(name, known, 1, 0.5)
     hint = f" The nearest function that has one is {near[0]}." if near else ""
     return NotImplementedError(
         f"{name} has no gradient rule.{hint} Write it with functions that have one, "

@@ -21,7 +21,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 from functools import lru_cache
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -54,7 +54,9 @@ class Mode:
 
     def but(self, **changes: Any) -> Mode:
         """The same switches, some of them changed."""
-        now = {"enabled": self.enabled, "tracing": self.tracing, "anomaly": self.anomaly, "scope": self.scope}
+        now: dict[str, Any] = {
+            "enabled": self.enabled, "tracing": self.tracing, "anomaly": self.anomaly, "scope": self.scope,
+        }  # fmt: skip
         return Mode(**(now | changes))
 
 
@@ -81,8 +83,8 @@ def _enabled(mode: Mode, enabled: bool) -> Mode:
     return mode.but(enabled=enabled)
 
 
-class no_grad:
-    """Compute without recording: nothing inside can be differentiated. For this thread only.
+class no_grad(ContextDecorator):
+    """Compute without recording: nothing inside can be differentiated. For this thread only. Also a decorator.
 
     >>> import autograd_lite as ag
     >>> w = ag.tensor([1.0, 2.0], requires_grad=True)
@@ -93,13 +95,17 @@ class no_grad:
     """
 
     enabled = False
+    before: Any = None  # the mode outside, and what this was before: one object may be entered again inside itself
 
     def __enter__(self) -> None:
-        self.before = thread.mode
-        thread.mode = _enabled(self.before, self.enabled)
+        self.before = thread.mode, self.before
+        thread.mode = _enabled(thread.mode, self.enabled)
 
     def __exit__(self, *exc: object) -> None:
-        thread.mode = self.before
+        thread.mode, self.before = self.before
+
+    def _recreate_cm(self) -> no_grad:
+        return type(self)()
 
 
 class enable_grad(no_grad):
@@ -326,6 +332,8 @@ def record(
     if mode.precise:
         node._scope = mode.scope
         node.place(users_frame(sys._getframe(depth)))
+        if mode.anomaly:
+            node.notes = {"kept": fingerprints(node)}
     elif node.guards and not primitive.internal:
         frame = sys._getframe(depth)
         node.place(users_frame(frame) if frame.f_code in METHODS else frame)
@@ -403,6 +411,12 @@ def fingerprint(array: Array) -> int:
         _ODD = np.random.default_rng(0).integers(0, 2**63, whole.size, np.uint64) * np.uint64(2) + np.uint64(1)
     rest = int.from_bytes(flat[whole.size * 8 :].tobytes(), "little")
     return int(np.dot(whole, _ODD[: whole.size])) ^ (rest * 0x9E3779B97F4A7C15)
+
+
+def fingerprints(node: Node) -> list[int | None]:
+    """Of everything that a node keeps: its inputs, and its result or results."""
+    results = node.value if isinstance(node.value, tuple) else (node.value,)
+    return [fingerprint(each) if isinstance(each, np.ndarray) else None for each in (*(node.inputs or ()), *results)]
 
 
 def remember(array: Array) -> Leaf:

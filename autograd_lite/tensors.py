@@ -26,10 +26,11 @@ import numpy as np
 
 from . import rules as _rules  # noqa: F401  # fills the table that the operators below look into
 from . import views
+from .anomaly import check_result
 from .backward import backward
-from .boundary import LITERALS, array_remedy, check_differentiable, explained, foreign, numbers
+from .boundary import LITERALS, array_remedy, check_differentiable, explained, foreign, numbers, stored
 from .methods import ArrayMethods
-from .primitives import COMPOSITES, NEUTRAL, PICK, PRIMITIVES, Primitive, missing
+from .primitives import COMPOSITES, NEUTRAL, PICK, PRIMITIVES, Primitive, missing, public_name
 from .recording import AnyNode, Array, Leaf, Node, here, record, thread, tick
 from .rules.index import getitem
 from .rules.shape import DETACH
@@ -148,7 +149,9 @@ class Tensor(ArrayMethods):
 
     # ---- leaving the tensor world -----------------------------------------------------------------------------------
 
-    def _leave(self, what: str) -> None:
+    def _leave(self, what: str, silently: bool = False) -> None:
+        if silently and self.requires_grad:
+            raise TypeError(array_remedy())
         if thread.mode.tracing and self._node.live:
             raise TypeError(
                 f"{what} while tracing would freeze this value into the program ({here()}). "
@@ -183,15 +186,15 @@ class Tensor(ArrayMethods):
         return result
 
     def __float__(self) -> float:
-        self._leave("float(x)")
+        self._leave("float(x)", stored(sys._getframe(1)))
         return float(self._scalar())
 
     def __int__(self) -> int:
-        self._leave("int(x)")
+        self._leave("int(x)", stored(sys._getframe(1)))
         return int(self._scalar())
 
     def __complex__(self) -> complex:
-        self._leave("complex(x)")
+        self._leave("complex(x)", stored(sys._getframe(1)))
         return complex(self._scalar())
 
     def __index__(self) -> int:
@@ -458,6 +461,9 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
             value = primitive.function(*values)
     except (ValueError, TypeError, IndexError) as error:
         raise explained(error, primitive, values) from error
+    mode = thread.mode
+    if mode.anomaly:
+        check_result(primitive, values, value)
     if type(value) is not np.ndarray:
         if isinstance(value, (tuple, list)):
             return _record_many(primitive, value, values, parents, wants, settings, live, owners, depth + 1)
@@ -465,7 +471,6 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
     result = _new(Tensor)
     result._data = value
     result._view = None
-    mode = thread.mode
     if live and (mode.enabled or mode.tracing):
         plan = primitive.plan(wants if mode.enabled and value.dtype.kind in "fc" else 0, len(values))
         result._node = record(primitive, plan, value, values, parents, leafy, settings, mode, depth + 1, owners)
@@ -651,7 +656,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if body is None:
         raise missing(function)
     if kwargs.get("out") is not None:
-        raise TypeError(f"{function.__name__}(..., out=...) on a tensor: a result is always a new tensor.")
+        name = public_name(function) or function.__name__
+        raise TypeError(f"{name}(..., out=...) on a tensor: a result is always a new tensor. Write y = {name}(...).")
     return body(*args, **kwargs)
 
 
