@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..primitives import Primitive, composite, rule
+from .shape import plain
 
 rule(np.conjugate, lambda g, y, x: np.conj(g))
 
@@ -49,4 +50,4 @@ def conjugated(x: Any) -> Any:
 @composite(np.real_if_close)
 def real_if_close(a: Any, tol: float = 100) -> Any:
     """np.real_if_close: the real part, if the imaginary one is nothing but rounding."""
-    return np.real(a) if np.isrealobj(np.real_if_close(np.asarray(a.detach()), tol)) else a
+    return np.real(a) if np.isrealobj(np.real_if_close(plain(a), tol)) else a

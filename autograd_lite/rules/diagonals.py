@@ -52,15 +52,3 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # Nu
         raise ValueError(f"np.vander takes a vector, not shape {x.shape}.")
     powers = np.arange(len(x) if N is None else N)
     return np.expand_dims(x, 1) ** (powers if increasing else powers[::-1])
-
-
-@composite(np.trim_zeros)
-def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
-    """np.trim_zeros: a vector without the zeros at its ends."""
-    if filt.ndim != 1 or axis not in (None, 0, -1):
-        raise NotImplementedError("np.trim_zeros has a gradient for vectors; slice arrays of more axes.")
-    places = np.flatnonzero(np.asarray(filt.detach()))
-    if not len(places):
-        return filt[:0]
-    start = int(places[0]) if "f" in trim.lower() else 0
-    return filt[start : int(places[-1]) + 1 if "b" in trim.lower() else None]

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..primitives import Primitive, composite, nondifferentiable, rule
 from .complex import conjugated
+from .shape import plain
 
 
 def _t(x: Any) -> Any:
@@ -86,7 +87,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
         rcond = np.finfo(a.dtype).eps * max(m, n)
     x = np.linalg.pinv(a, rcond=rcond) @ b
     values: Any = np.linalg.svdvals(a)
-    rank = int(np.sum(values.detach() > rcond * np.max(values.detach(), initial=0.0)))
+    rank = int(np.sum(plain(values) > rcond * np.max(plain(values), initial=0.0)))
     rest = b - a @ x
     residuals = np.atleast_1d(np.sum(np.real(rest * conjugated(rest)), axis=0))
     return x, residuals if rank == n < m else residuals[:0], rank, values

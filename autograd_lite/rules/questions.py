@@ -12,6 +12,7 @@ import numpy as np
 
 from ..primitives import composite, nondifferentiable, refuse
 from ..recording import Recorded
+from .shape import plain
 
 nondifferentiable(np.zeros_like, np.ones_like)
 composite(np.empty_like)(
@@ -25,6 +26,8 @@ composite(np.empty_like)(
 
 def _form(x: Any) -> Any:
     """An array that tells a tensor's dtype, shape and place in memory, or what is no tensor as it is."""
+    if isinstance(x, (list, tuple)):
+        return type(x)(map(_form, x))
     return x._data if isinstance(x, Recorded) else x
 
 
@@ -58,14 +61,9 @@ def ix_(*args: Any) -> tuple[Any, ...]:
 # ---- about the values ----------------------------------------------------------------------------------------------
 
 
-def _plain(x: Any) -> Any:
-    """The values of a tensor as an array, which a trace does not allow, for it would freeze them."""
-    return np.asarray(x.detach()) if hasattr(x, "detach") else x
-
-
 def _of_values(function: Callable[..., Any]) -> None:
     """A question about values, answered with something that is no array."""
-    composite(function)(lambda *args, **settings: function(*map(_plain, args), **settings))
+    composite(function)(lambda *args, **settings: function(*map(plain, args), **settings))
 
 
 for _question in (

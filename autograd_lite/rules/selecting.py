@@ -12,7 +12,7 @@ import numpy as np
 from ..primitives import Primitive, composite, nondifferentiable, refuse
 from ..recording import Recorded
 from .index import SCATTER, SETITEM, Slot, at, split_index
-from .shape import array
+from .shape import array, plain
 
 
 @composite(np.take)
@@ -121,6 +121,18 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
         raise ValueError(f"np.bincount: weights of shape {np.shape(weights)} for {places.shape}.")
     size = max(minlength, int(places.max(initial=-1)) + 1)
     return SCATTER(weights.astype(np.float64, copy=False), x, index=Slot(0), shape=(size,))
+
+
+@composite(np.trim_zeros)
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+    """np.trim_zeros: a vector without the zeros at its ends."""
+    if filt.ndim != 1 or axis not in (None, 0, -1):
+        raise NotImplementedError("np.trim_zeros has a gradient for vectors; slice arrays of more axes.")
+    places = np.flatnonzero(plain(filt))
+    if not len(places):
+        return filt[:0]
+    start = int(places[0]) if "f" in trim.lower() else 0
+    return filt[start : int(places[-1]) + 1 if "b" in trim.lower() else None]
 
 
 nondifferentiable(

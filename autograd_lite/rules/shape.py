@@ -24,6 +24,13 @@ def array(x: Any) -> Any:
     return x if hasattr(x, "ndim") else np.asarray(x)
 
 
+def plain(x: Any) -> Any:
+    """The values of a tensor as an array, which a trace does not allow, for it would freeze them."""
+    if isinstance(x, (list, tuple)):
+        return type(x)(map(plain, x))
+    return np.asarray(x.detach()) if hasattr(x, "detach") else x
+
+
 # ---- one shape for another -----------------------------------------------------------------------------------------
 
 rule(

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..primitives import Primitive, composite, nondifferentiable
 from .reduce import kept, reduced_last
+from .shape import plain
 
 
 @composite(np.sort)
@@ -116,7 +117,7 @@ def nanquantile(
         raise NotImplementedError("np.nanquantile(weights=...) has no gradient rule; it has one without weights=.")
     x = reduced_last(a, axis)
     q, dtype = np.asarray(q), _result_dtype(x.dtype, q, method)
-    counts = np.asarray(np.sum(np.logical_not(np.isnan(x.detach())), axis=-1))
+    counts = np.sum(np.logical_not(np.isnan(plain(x))), axis=-1)
     positions = np.zeros((*counts.shape, q.size))
     for n in np.unique(counts[counts > 0]):
         positions[counts == n] = np.ravel(_positions(int(n), q, method))
