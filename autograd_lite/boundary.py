@@ -21,6 +21,8 @@ LITERALS = frozenset({int, float, bool, complex, type(None), str})
 
 def numbers(array: Array, who: str) -> Array:
     """The array, if it is a plain one that holds numbers; else TypeError with the remedy."""
+    if type(array) is np.memmap:
+        array = np.asarray(array)
     if type(array) is not np.ndarray:
         raise TypeError(
             f"{who}: {type(array).__name__} is not supported (np.matrix multiplies by other rules, masks would be "

@@ -384,6 +384,8 @@ def tensor(
         if data.requires_grad:
             raise TypeError("ag.tensor(t) would cut t's history: use t.detach() to say so, or t itself.")
         data = data.data
+    if isinstance(data, np.ndarray):
+        data = numbers(data, "ag.tensor")  # before np.array drops a mask
     return _leaf(numbers(np.array(data, dtype), "ag.tensor"), requires_grad, name)
 
 
@@ -471,7 +473,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
     result = _new(Tensor)
     result._data = value
     result._view = None
-    if live and (mode.enabled or mode.tracing):
+    if mode.tracing or (live and mode.enabled):
         plan = primitive.plan(wants if mode.enabled and value.dtype.kind in "fc" else 0, len(values))
         result._node = record(primitive, plan, value, values, parents, leafy, settings, mode, depth + 1, owners)
     else:
@@ -617,7 +619,7 @@ def _record_many(
     """Several results: one node for the operation, whose value is the tuple, and one that picks each result out."""
     arrays = [np.asarray(each) for each in results]
     mode = thread.mode
-    if not live or not (mode.enabled or mode.tracing):
+    if not (mode.tracing or (live and mode.enabled)):
         tensors = [constant(each) for each in arrays]
     else:
         whole_form = _Tuple(arrays)
