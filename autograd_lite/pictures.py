@@ -72,6 +72,7 @@ def dot_text(program: Program) -> str:
             label = _label(variable.label, value, variable.form)
             frame(homes.get(variable, ())).node(variable.name, label, **attributes)
     outputs = {each for each in program.outputs if isinstance(each, Variable)}
+    outputs.update(new for _, new in program.updates)
     source: dict[Variable, Operation] = {}
     for operation in program.operations:
         back = _is_back(operation)

@@ -102,7 +102,8 @@ class Program:
     """A recorded computation as data: inputs, captured values, operations in order, outputs.
 
     `outputs` are variables or literal values; `values` holds each captured variable's leaf, so that a program sees a
-    parameter's present values. Calling a program computes the operations again with NumPy.
+    parameter's present values. `updates` pairs a captured tensor that the function wrote to with its new value. Calling
+    a program computes the operations again with NumPy, and writes to nothing.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Program:
     returns: Structure = field(repr=False)
     statics: tuple[Any, ...] = field(repr=False)
     values: dict[Variable, Leaf] = field(repr=False)
+    updates: tuple[tuple[Variable, Variable], ...] = ()
 
     @classmethod
     def from_tensor(cls, tensor: Tensor) -> Program:
@@ -190,7 +192,7 @@ class Program:
             for variable, (shape, dtype) in zip(operation.outputs, _forms(operation, table), strict=False):
                 if variable.shape != shape or variable.dtype != dtype:
                     raise ValueError(f"{where}: its inputs give {dtype.name}{list(shape)}.")
-        for variable in self.outputs:
+        for variable in (*self.outputs, *(new for _, new in self.updates)):
             if isinstance(variable, Variable) and variable not in defined:
                 raise ValueError(f"{self.name}: the output {variable.name} is never defined.")
 
@@ -211,6 +213,7 @@ class Program:
         for step, operation in zip(steps, self.operations, strict=True):
             scope = f" in {'/'.join(operation.scope)}" * bool(operation.scope)
             lines.append(f"{step:<{width}}  # {operation.place}{scope}".rstrip(" #"))
+        lines += [f"    {old.name}[...] = {new.name}" for old, new in self.updates]
         shown = unflatten(self.returns, [_Shown(text(each)) for each in self.outputs])
         return "\n".join([*lines, f"    return {shown!r}"])
 

@@ -1,6 +1,6 @@
 """trace: run a function once and keep what it computed as a Program.
 
-The arguments become live tensors, so that everything that depends on them is recorded, with gradients or without; then
+The arguments become tensors, and everything that is computed from a tensor is recorded, with gradients or without; then
 the history of the results is read off, oldest first, and every node becomes a named variable.
 
 Read next: `naming.py` (where the names come from), `drawing.py`.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,10 +20,11 @@ from .boundary import numbers
 from .naming import Names, Witness, distinct, identifier
 from .primitives import PICK
 from .program import UNKNOWN, Operation, Program, Variable
-from .recording import AnyNode, Leaf, Node, Recorded, describe_line, switched, tick, users_frame
+from .recording import AnyNode, Array, Leaf, Node, Recorded, describe_line, switched, tick, users_frame
 from .rendering import called
 from .tensors import Tensor, wrap
 from .trees import Structure, flatten, paths, unflatten
+from .views import watch
 
 Place: TypeAlias = tuple[AnyNode, int]  # a node, and which of its results
 
@@ -31,8 +33,9 @@ def trace(f: Callable[..., Any], *args: Any, everything: bool = False) -> Progra
     """Run `f` once and return the Program of what it computed, true for all arguments of these shapes and dtypes.
 
     Arguments are arrays, tensors and Python floats, or dicts, lists and tuples of them; others (int, bool, str, None)
-    are fixed in the program. `f` may be a module: its parameters are captured under their own names. Operations that no
-    output depends on are left out unless `everything`. While tracing, asking a tensor for its values (`float`, `if`,
+    are fixed in the program. `f` may be a module: its parameters are captured under their own names. Tensors that `f`
+    writes to keep their values, and the program tells their `updates` (a module's running statistics). Operations that
+    no output depends on are left out unless `everything`. While tracing, asking a tensor for its values (`float`, `if`,
     `.item()`, `.numpy()`) raises TypeError, because the answer would be frozen into the program.
 
     >>> import numpy as np, autograd_lite as ag
@@ -73,14 +76,19 @@ def recorded(
         tensors.append(wrap(array, leaf))
     if hasattr(f, "named_parameters"):
         names.read(f.named_parameters(), 0)
+    if hasattr(f, "named_buffers"):
+        names.read(f.named_buffers(), 0)
     witness = Witness(names)
     began = tick()
-    with switched(tracing=True):
+    with switched(tracing=True), _undone() as written:
         results, returns = flatten(witness.watch(f, *unflatten(takes, tensors)))
         roots = [_root(each) for each in results]
         outputs = [each for each in roots if each is not None]
         added = then(outputs, names) if then else []
-    nodes = [*outputs, *added, *(witness.nodes if everything else ())]
+        updated = [(old, each._node) for each, (_, old) in written.items() if old.when < began and old not in inputs]
+    for old, new in updated:
+        names.propose(old, names.of(new) or "state", 0)
+    nodes = [*outputs, *added, *(witness.nodes if everything else ()), *(each for pair in updated for each in pair)]
     built = _build(names, inputs, nodes, began)
     if added:
         results, roots, returns = [*results, *added], [*roots, *added], flatten([*results, *added])[1]
@@ -94,7 +102,21 @@ def recorded(
         returns=returns,
         statics=tuple(built.variable[each, 0] if isinstance(each, Leaf) else each for each in statics),
         values=built.values,
+        updates=tuple((built.of(old), built.of(new)) for old, new in updated),
     )
+
+
+@contextmanager
+def _undone() -> Iterator[dict[Recorded, tuple[Array, AnyNode]]]:
+    """Gather the tensors that a block writes to, and give them back what they held."""
+    before = watch.written
+    written = watch.written = {}
+    try:
+        yield written
+    finally:
+        watch.written = before
+        for tensor, (array, node) in written.items():
+            tensor._data, tensor._node = array, node
 
 
 def from_tensor(tensor: Tensor, then: Then | None = None) -> Program:

@@ -11,6 +11,7 @@ Read next: `tensors.py`.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from weakref import ref
@@ -40,6 +41,15 @@ class Alias(NamedTuple):
 
     base: ref[Any]
     seen: AnyNode
+
+
+class _Watch(threading.local):
+    """Where a trace finds the tensors that were pointed at new values, with what they held before."""
+
+    written: dict[Recorded, tuple[Array, AnyNode]] | None = None
+
+
+watch = _Watch()
 
 
 def link(result: Recorded, primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] | None) -> None:
@@ -165,6 +175,8 @@ def assign(handle: Recorded, new: Any) -> Any:
             f"in-place write of a value with a history to a detached tensor ({here()}): what it was detached from "
             "could not follow. Write x = x + ... for a new tensor, or copy it first: x.detach().copy()."
         )
+    if watch.written is not None:
+        watch.written.setdefault(target, (target._data, target._node))
     target._data, target._node = new._data, new._node
     follow(handle)
     return handle
@@ -224,7 +236,7 @@ def _in_memory(handle: Recorded, new: Any) -> bool:
         return False
     if isinstance(new, Recorded) and new._node.live and recording:
         return False
-    return not (thread.mode.tracing and handle._node.live)
+    return not thread.mode.tracing  # a trace keeps every value that an operation has read
 
 
 def _memory(handle: Recorded) -> Array:

@@ -337,6 +337,59 @@ def test_what_no_output_needs_is_left_out_unless_asked_for() -> None:
     assert len(ag.trace(f, X, everything=True).operations) == 2
 
 
+def test_what_a_function_writes_to_is_told_and_undone() -> None:
+    state = ag.tensor(np.zeros(2))
+
+    def f(x: Any) -> Any:
+        state[0] = x[0]
+        return float(state[0])  # which a trace must refuse
+
+    def g(x: Any) -> Any:
+        before = state * 1
+        with ag.no_grad():
+            state[0] = x[0] + state[0]
+        return before, state * 2
+
+    x = np.array([3.0, 4.0])
+    with pytest.raises(TypeError):
+        ag.trace(f, x)
+    program = ag.trace(g, x)
+    program.verify(x)
+    assert state.data.tolist() == [0, 0]
+    assert [(old.name, new.name) for old, new in program.updates] == [("state", "state_2")]
+    before, after = program(x)
+    assert (before.tolist(), after.tolist()) == ([0, 0], [6, 0])
+    assert g(x)[1].data.tolist() == [6, 0]
+    before, after = program(x)
+    assert (before.tolist(), after.tolist()) == ([3, 0], [12, 0])
+
+
+def test_a_private_tensor_that_is_written_to_keeps_each_value_that_was_read() -> None:
+    def f(x: Any) -> Any:
+        total = ag.tensor(np.zeros(2))
+        first = x + total
+        total[0] = 5.0
+        return first, x + total
+
+    first, second = ag.trace(f, np.zeros(2))(np.ones(2))
+    assert (first.tolist(), second.tolist()) == ([1, 1], [6, 1])
+
+
+def test_running_statistics_are_inputs_and_outputs() -> None:
+    model = nn.BatchNorm1d(3, dtype=np.float64)
+    program = ag.trace(model, X)
+    assert {old.label for old, _ in program.updates} == {"running_mean", "running_var", "num_batches_tracked"}
+    assert model.running_mean.data.tolist() == [0, 0, 0]
+    assert int(model.num_batches_tracked) == 0
+    ag.draw(model, X, backward=True)
+    model(X)
+    np.testing.assert_allclose(model.running_mean.data, 0.1 * X.mean(axis=0))
+    assert int(model.num_batches_tracked) == 1
+    with pytest.raises(ValueError, match="is never defined"):
+        last = program.operations[-1]
+        replace(program, operations=(last,), captured=(*program.captured, *last.reads)).verify()
+
+
 # ---- what is refused ----
 
 
