@@ -10,6 +10,7 @@ Read next: `modules.py`.
 from . import functional, init, optim, utils
 from .containers import ModuleDict, ModuleList, Sequential
 from .data import DataLoader, TensorDataset, kfold, one_hot, standardize, train_test_split
+from .fitting import EarlyStopping, accuracy, evaluate, fit
 from .layers import (
     ELU,
     GELU,
@@ -58,6 +59,7 @@ __all__ = [
     "CrossEntropyLoss",
     "DataLoader",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
     "Flatten",
     "HuberLoss",
@@ -85,6 +87,9 @@ __all__ = [
     "Tanh",
     "TensorDataset",
     "TrainStep",
+    "accuracy",
+    "evaluate",
+    "fit",
     "functional",
     "init",
     "kfold",

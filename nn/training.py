@@ -51,6 +51,12 @@ class TrainStep:
 
     def __call__(self, x: Any, y: Any) -> float:
         """Train on one batch; the loss is the one before the update."""
+        loss = self.gradients(x, y)
+        self.optimizer.step()
+        return loss
+
+    def gradients(self, x: Any, y: Any) -> float:
+        """The first half of a step: the loss of a batch, and its gradients in the parameters' `.grad`."""
         # Nothing can change the batch within this call, so it needs no private copy.
         if type(x) is np.ndarray:
             x = constant(x)
@@ -59,5 +65,4 @@ class TrainStep:
         self.optimizer.zero_grad()
         loss = self.loss_fn(self.model(x), y)
         loss.backward()
-        self.optimizer.step()
         return float(loss.item())

@@ -18,6 +18,8 @@ from .optimizer import Group, Optimizer
 class LRScheduler:
     """The base of the schedules: keeps t as `last_epoch` and writes each group's "lr"."""
 
+    per_batch = False  # whether step() belongs after each batch and not after each epoch
+
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         for group in optimizer.param_groups:
@@ -171,6 +173,8 @@ class OneCycleLR(LRScheduler):
     >>> optimizer.param_groups[0]["lr"], (schedule.step(), optimizer.param_groups[0]["lr"])[1]
     (0.04, 1.0)
     """
+
+    per_batch = True
 
     def __init__(
         self,

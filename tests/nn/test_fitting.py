@@ -1,0 +1,198 @@
+"""nn.fit: resume to the last bit, the files it writes, how it stops."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nn
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((22, 3)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.int64)
+EPOCHS, BATCHES = 3, 6
+
+
+def parts(seed: int, kind: str = "OneCycleLR") -> dict[str, Any]:
+    """A run with everything that has a state: two random generators, running statistics, moments, a schedule."""
+    nn.manual_seed(seed)
+    model = nn.Sequential(
+        nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3, rng=np.random.default_rng(seed)),
+        nn.Dropout(0.1), nn.Linear(8, 2),
+    )  # fmt: skip
+    optimizer = nn.optim.Adam(model.parameters(), lr=0.05)
+    schedules = nn.optim.lr_scheduler
+    if kind == "OneCycleLR":
+        scheduler: Any = schedules.OneCycleLR(optimizer, 0.05, total_steps=EPOCHS * BATCHES + 1)
+    elif kind == "StepLR":
+        scheduler = schedules.StepLR(optimizer, 1, 0.5)
+    else:
+        scheduler = schedules.ReduceLROnPlateau(optimizer, patience=0, threshold=10.0)
+    return {
+        "model": model,
+        "loss_fn": nn.CrossEntropyLoss(),
+        "optimizer": optimizer,
+        "train": nn.DataLoader(X, Y, batch_size=4, shuffle=True),
+        "valid": nn.DataLoader(X, Y, batch_size=8),
+        "metrics": [nn.accuracy],
+        "scheduler": scheduler,
+        "callbacks": [nn.EarlyStopping(patience=50)],
+        "epochs": EPOCHS,
+    }
+
+
+class Interrupting(nn.Module):
+    """A loss in whose n-th call Ctrl-C is pressed."""
+
+    def __init__(self, call: int) -> None:
+        self.loss = nn.CrossEntropyLoss()
+        self.left = call
+
+    def forward(self, x: Any, y: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.loss(x, y)
+
+
+def figures(history: Any) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history.rows]
+
+
+@pytest.mark.parametrize("kind", ["OneCycleLR", "StepLR", "ReduceLROnPlateau"])
+def test_resume_is_exact_from_every_batch_boundary(tmp_path: Path, kind: str, capsys: Any) -> None:
+    whole = parts(1, kind)
+    wanted = nn.fit(**whole)
+    state = whole["model"].state_dict()
+    for call in range(1, EPOCHS * (BATCHES + 3) + 1, 1 if kind == "OneCycleLR" else 4):  # three validation batches
+        folder = tmp_path / str(call)
+        first = parts(1, kind) | {"loss_fn": Interrupting(call)}
+        history = nn.fit(**first, out=folder)
+        assert history.interrupted or call > EPOCHS * (BATCHES + 3) - 3
+        again = parts(2, kind)  # another beginning, all of which the checkpoint replaces
+        history = nn.fit(**again, out=folder, resume=True)
+        assert not history.interrupted
+        assert figures(history) == figures(wanted)
+        for name, value in again["model"].state_dict().items():
+            assert (value == state[name]).all(), f"{name} after an interruption in call {call}"
+    assert "resume=True" in capsys.readouterr().out
+
+
+def test_interruption_leaves_the_signal_as_it_was() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    nn.fit(**parts(0) | {"loss_fn": Interrupting(2)})
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_files(tmp_path: Path) -> None:
+    run = parts(3)
+    history = nn.fit(**run, out=tmp_path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["best.npz", "curve.png", "history.csv", "last.npz"]
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0] == "epoch,loss,valid_loss,valid_accuracy,lr,seconds"
+    assert len(lines) == EPOCHS + 1
+    assert float(lines[2].split(",")[2]) == history["valid_loss"][1]
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    run["model"].load_state_dict(nn.load(tmp_path / "best.npz"))
+    again = nn.evaluate(run["model"], run["loss_fn"], run["valid"])
+    assert again["loss"] == min(history["valid_loss"]) == history["valid_loss"][history.best_epoch - 1]
+
+
+def test_it_learns_and_more_epochs_continue(tmp_path: Path) -> None:
+    run = parts(4, "StepLR") | {"scheduler": None}
+    run |= {"model": nn.Sequential(nn.Linear(3, 2)), "callbacks": ()}
+    run["optimizer"] = nn.optim.Adam(run["model"].parameters(), lr=0.1)
+    nn.fit(**run | {"epochs": 2}, out=tmp_path)
+    history = nn.fit(**run | {"epochs": 20}, out=tmp_path, resume=True)
+    assert history["epoch"] == list(range(1, 21))
+    assert history["valid_accuracy"][-1] > 0.9
+
+
+def test_the_mean_loss_counts_rows_and_metrics_need_no_validation() -> None:
+    model = nn.Linear(1, 1, dtype=np.float64)
+    x, y = np.ones((5, 1)), np.zeros((5, 1))
+    y[4] = 9
+    optimizer = nn.optim.SGD(model.parameters(), lr=0.0)
+
+    def error(prediction: Any, target: Any) -> Any:
+        return np.abs(prediction - target).mean()
+
+    history = nn.fit(model, nn.MSELoss(), optimizer, nn.DataLoader(x, y, batch_size=4), metrics=[error])
+    value = float(model(x[:1]).item())
+    assert history["loss"][0] == pytest.approx(np.mean((value - y) ** 2))
+    assert history["error"][0] == pytest.approx(np.mean(np.abs(value - y)))
+    assert model.training
+
+
+def test_early_stopping() -> None:
+    model = nn.Linear(1, 1)
+    run = (model, nn.MSELoss(), nn.optim.SGD(model.parameters(), lr=0.0), [(X[:, :1], X[:, :1])])
+    history = nn.fit(*run, epochs=50, callbacks=[nn.EarlyStopping(patience=3)])
+    assert len(history) == 4
+    assert history.stopped
+    with pytest.raises(ValueError, match="no column 'auc'"):
+        nn.fit(*run, callbacks=[nn.EarlyStopping(monitor="auc")])
+
+
+class TestNonFinite:
+    def test_the_operation_is_named_and_nothing_is_spoilt(self) -> None:
+        class Model(nn.Module):
+            def __init__(self) -> None:
+                self.w = nn.Parameter([1.0, -1.0])
+
+            def forward(self, x: Any) -> Any:
+                return np.log(x * self.w)
+
+        model = Model()
+        optimizer = nn.optim.SGD(model.parameters(), lr=0.1)
+        x = np.array([[1.0, 0.5]])
+        with (
+            np.errstate(invalid="ignore"),
+            pytest.raises(FloatingPointError, match=r"loss is nan in epoch 1/1, batch 1: np\.log gives nan"),
+        ):
+            nn.fit(model, nn.MSELoss(), optimizer, [(x, x)])
+        assert model.w.data.tolist() == [1, -1]
+
+    def test_a_spoilt_parameter_or_batch_is_named(self) -> None:
+        model = nn.Linear(1, 1)
+        optimizer = nn.optim.SGD(model.parameters(), lr=0.1)
+        x = np.full((2, 1), np.inf, np.float32)
+        with np.errstate(all="ignore"):
+            with pytest.raises(FloatingPointError, match="batch itself"):
+                nn.fit(model, nn.MSELoss(), optimizer, [(x, np.zeros_like(x))])
+            model.weight.data = [[math.inf]]
+            with pytest.raises(FloatingPointError, match="parameter weight is no longer finite"):
+                nn.fit(model, nn.MSELoss(), optimizer, [(np.ones_like(x), np.zeros_like(x))])
+
+
+class TestBadInput:
+    def test_calls(self, tmp_path: Path) -> None:
+        run = parts(0)
+        with pytest.raises(ValueError, match="out="):
+            nn.fit(**run, resume=True)
+        with pytest.raises(ValueError, match="no batches"):
+            nn.fit(**run | {"train": []})
+        with pytest.raises(ValueError, match="only once"):
+            nn.fit(**run | {"train": iter([])})
+
+    def test_checkpoints_of_other_runs_change_nothing(self, tmp_path: Path) -> None:
+        nn.fit(**parts(0), out=tmp_path)
+        kept = (tmp_path / "last.npz").read_bytes()
+        other = parts(1) | {"model": nn.Linear(3, 2)}
+        with pytest.raises((ValueError, RuntimeError)):
+            nn.fit(**other, out=tmp_path, resume=True)
+        with pytest.raises(ValueError, match="'scheduler'"):
+            nn.fit(**parts(1) | {"scheduler": None}, out=tmp_path, resume=True)
+        assert (tmp_path / "last.npz").read_bytes() == kept
+        (tmp_path / "last.npz").write_bytes(kept[:-30])
+        with pytest.raises(ValueError, match="damaged"):
+            nn.fit(**parts(0), out=tmp_path, resume=True)
+        nn.save({"w": np.ones(1)}, tmp_path / "last.npz")
+        with pytest.raises(ValueError, match="holds no run"):
+            nn.fit(**parts(0), out=tmp_path, resume=True)
