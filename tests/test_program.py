@@ -385,8 +385,8 @@ def test_running_statistics_are_inputs_and_outputs() -> None:
     model(X)
     np.testing.assert_allclose(model.running_mean.data, 0.1 * X.mean(axis=0))
     assert int(model.num_batches_tracked) == 1
+    last = program.operations[-1]
     with pytest.raises(ValueError, match="is never defined"):
-        last = program.operations[-1]
         replace(program, operations=(last,), captured=(*program.captured, *last.reads)).verify()
 
 
