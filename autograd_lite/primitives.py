@@ -267,6 +267,7 @@ def refuse(*functions: Callable[..., Any], why: str) -> None:
 
 _PLACES: tuple[tuple[str, Any], ...] = (
     ("np.", np), ("np.linalg.", np.linalg), ("np.fft.", np.fft), ("np.lib.stride_tricks.", np.lib.stride_tricks),
+    ("np.emath.", np.emath),
 )  # fmt: skip
 
 
