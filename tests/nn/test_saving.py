@@ -102,6 +102,19 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: 
     assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
 
 
+def test_the_old_file_is_replaced_in_one_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nn.save(STATE, tmp_path / "model.npz")
+
+    def crash(*args: Any) -> None:
+        assert same(nn.load(tmp_path / "model.npz"), STATE)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        nn.save({"w": np.zeros(3)}, tmp_path / "model.npz")
+    assert same(nn.load(tmp_path / "model.npz"), STATE)
+
+
 # ---- hostile and damaged files ---------------------------------------------------------------------------------------
 
 

@@ -52,10 +52,11 @@ class TestOptimizer:
             kind([a, b], lr=0.1).step()
         assert b.data.tolist() == [1.0]
 
-    def test_a_history_from_before_the_step_raises(self) -> None:
+    @pytest.mark.parametrize("momentum", [0.0, 0.9])
+    def test_a_history_from_before_the_step_raises(self, momentum: float) -> None:
         w = parameter(1.0, grad=[1.0])
         loss = np.sum(w * w)
-        nn.optim.SGD([w], lr=0.1).step()
+        nn.optim.SGD([w], lr=0.1, momentum=momentum).step()
         with pytest.raises(RuntimeError, match="written to"):
             loss.backward()
 
