@@ -5,7 +5,6 @@ Read next: `saving.py`.
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Iterator
@@ -167,6 +166,8 @@ def _replace(path: Path, content: bytes) -> None:
 
 def write_history(history: History, path: Path) -> None:
     """Write the history as CSV."""
+    import csv
+
     text = io.StringIO()
     writer = csv.DictWriter(text, list(history.rows[0]), lineterminator="\n")
     writer.writeheader()

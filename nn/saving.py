@@ -17,13 +17,15 @@ import json
 import math
 import os
 import struct
-import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 import autograd_lite as ag
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 Array: TypeAlias = np.ndarray[Any, Any]
 STRUCTURE = "structure.json"
@@ -42,6 +44,8 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
     ...     nn.load(os.path.join(folder, "last.npz"))
     {'w': array([1., 1.]), 'epoch': 3}
     """
+    import zipfile  # here, because it takes as long to load as the rest of nn
+
     arrays: dict[str, Array] = {}
     structure = _taken_apart(state, "", arrays)
     if isinstance(state, dict) and all(isinstance(each, (np.ndarray, ag.Tensor)) for each in state.values()):
@@ -71,35 +75,37 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises FileNotFoundError, and ValueError, in one line that names the file, for one that is truncated or damaged,
     holds objects (pickle), compressed or duplicate entries, or claims to be larger than it is.
     """
+    import zipfile  # here, because it takes as long to load as the rest of nn
+
     try:
         file = open(path, "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"nn.load: there is no file {os.fspath(path)}.") from None
     with file:
         try:
-            return _read(file)
-        except _DAMAGE as error:
+            return _read(zipfile.ZipFile(file), os.fstat(file.fileno()).st_size)
+        except (*_DAMAGE, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"nn.load: {os.fspath(path)} is damaged or no checkpoint: {reason[:300]}") from None
 
 
-# What the standard library and NumPy raise for bytes that are no archive or no array.
+# What the standard library and NumPy raise for bytes that are no archive or no array, zipfile.BadZipFile aside.
 _DAMAGE = (
-    zipfile.BadZipFile, ValueError, KeyError, IndexError, TypeError, EOFError, NotImplementedError, RuntimeError,
-    OverflowError, SyntaxError, struct.error, OSError,
+    ValueError, KeyError, IndexError, TypeError, EOFError, NotImplementedError, RuntimeError, OverflowError,
+    SyntaxError, struct.error, OSError,
 )  # fmt: skip
 
 
-def _read(file: BinaryIO) -> Any:
-    with zipfile.ZipFile(file) as archive:
+def _read(archive: ZipFile, size: int) -> Any:
+    with archive:
         members = archive.infolist()
         names = [member.filename for member in members]
         twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
         if twice:
             raise ValueError(f"the entry {twice[0]!r} is there twice.")
-        if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members):
+        if any(m.compress_type or m.compress_size != m.file_size for m in members):
             raise ValueError("its entries are compressed; a checkpoint's are not.")
-        if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
+        if sum(member.file_size for member in members) > size:
             raise ValueError("its entries claim to be larger than the file.")
         arrays = {}
         structure = None

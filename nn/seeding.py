@@ -5,11 +5,16 @@ Read next: `init.py`.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-_generator = np.random.default_rng()
+
+@functools.cache
+def _generator() -> np.random.Generator:
+    """The common generator: made when it is first needed, for numpy.random takes its time to load."""
+    return np.random.default_rng()
 
 
 def manual_seed(seed: int) -> np.random.Generator:
@@ -22,13 +27,13 @@ def manual_seed(seed: int) -> np.random.Generator:
     True
     """
     set_state(np.random.default_rng(seed).bit_generator.state)
-    return _generator
+    return _generator()
 
 
 def default_rng(rng: np.random.Generator | None = None) -> np.random.Generator:
     """The generator given, or the common one."""
     if rng is None:
-        return _generator
+        return _generator()
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng= must be a np.random.Generator, not {type(rng).__name__}: np.random.default_rng(seed).")
     return rng
@@ -36,9 +41,9 @@ def default_rng(rng: np.random.Generator | None = None) -> np.random.Generator:
 
 def get_state() -> Any:
     """The common generator's state, plain data: part of a checkpoint."""
-    return _generator.bit_generator.state
+    return _generator().bit_generator.state
 
 
 def set_state(state: Any) -> None:
     """Put the common generator back into a state that `get_state` gave."""
-    _generator.bit_generator.state = state
+    _generator().bit_generator.state = state
