@@ -14,7 +14,6 @@ import numpy as np
 
 from ..primitives import Primitive, composite, nondifferentiable
 from .reduce import kept, reduced_last
-from .shape import plain
 
 
 @composite(np.sort)
@@ -77,6 +76,18 @@ def _positions(n: int, q: Any, method: str) -> Any:
     return np.quantile(np.arange(n, dtype=float), q, method=method)  # type: ignore[call-overload]  # checked by NumPy
 
 
+def _positions_of_counts(counts: Any, q: Any, method: str) -> Any:
+    """The places for every count of values that are not NaN."""
+    counts = np.asarray(counts)
+    positions = np.zeros((*counts.shape, q.size))
+    for n in np.unique(counts[counts > 0]):
+        positions[counts == n] = np.ravel(_positions(int(n), q, method))
+    return positions
+
+
+POSITIONS = Primitive(_positions_of_counts, arrays=1, name="quantile_positions")
+
+
 def _result_dtype(dtype: Any, q: Any, method: Any) -> Any:
     """The dtype that NumPy itself gives to quantiles."""
     return np.quantile(np.zeros(1, dtype), q, method=method).dtype
@@ -117,10 +128,8 @@ def nanquantile(
         raise NotImplementedError("np.nanquantile(weights=...) has no gradient rule; it has one without weights=.")
     x = reduced_last(a, axis)
     q, dtype = np.asarray(q), _result_dtype(x.dtype, q, method)
-    counts = np.sum(np.logical_not(np.isnan(plain(x))), axis=-1)
-    positions = np.zeros((*counts.shape, q.size))
-    for n in np.unique(counts[counts > 0]):
-        positions[counts == n] = np.ravel(_positions(int(n), q, method))
+    counts = np.sum(np.logical_not(np.isnan(x)), axis=-1)
+    positions = POSITIONS(counts, q=q, method=method)
     found = _between(x, positions, dtype)  # a sort puts NaN last, so the places of the others are their own
     return _quantile_shape(found, q, a, axis, keepdims)
 
