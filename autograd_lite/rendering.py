@@ -24,7 +24,7 @@ MINUS = "\N{MINUS SIGN}"
 DOT = "•"  # stands for an operand without a name
 
 # function: (its sign in Python, its sign in mathematics); a sign with {} stands around one operand, else between two
-_SIGNS: dict[Any, tuple[str, str]] = {
+SIGNS: dict[Any, tuple[str, str]] = {
     np.add: ("+", "+"),
     np.subtract: ("-", MINUS),
     np.multiply: ("*", "\N{MULTIPLICATION SIGN}"),
@@ -117,7 +117,7 @@ def as_python(primitive: Primitive, inputs: Sequence[Any], settings: dict[str, A
         return f"{operands[0]}.astype({text(np.dtype(settings['dtype']))})"
     if primitive in (COPY, DETACH):
         return f"{operands[0]}.{primitive.name}()"
-    sign = _SIGNS.get(primitive.function, ("", ""))[0]
+    sign = SIGNS.get(primitive.function, ("", ""))[0]
     if sign and not settings and len(operands) == 1:
         return sign.format(operands[0])
     if sign and not settings:
@@ -130,7 +130,7 @@ def as_python(primitive: Primitive, inputs: Sequence[Any], settings: dict[str, A
 
 def called(primitive: Primitive) -> str:
     """The function that a program's text calls: np.exp, relu, setitem; '' where it writes an operator or a method."""
-    written_otherwise = primitive in (GETITEM, ASTYPE, COPY, DETACH, CLIP) or primitive.function in _SIGNS
+    written_otherwise = primitive in (GETITEM, ASTYPE, COPY, DETACH, CLIP) or primitive.function in SIGNS
     return "" if written_otherwise else primitive.label
 
 
@@ -155,8 +155,8 @@ def as_mathematics(primitive: Primitive, inputs: Sequence[Any], settings: dict[s
         return f"as {np.dtype(settings['dtype']).name}"
     if function in (np.power, operator.pow) and type(inputs[1]) is int:
         return f"{_bracketed(operands[0])}{operands[1].translate(_RAISED)}"
-    word = _SIGNS.get(function, ("", ""))[1] or _WORDS.get(primitive.label) or str(primitive.name)
-    sign = function in _SIGNS or word == "@"
+    word = SIGNS.get(function, ("", ""))[1] or _WORDS.get(primitive.label) or str(primitive.name)
+    sign = function in SIGNS or word == "@"
     if sign and len(operands) == 2:
         plain = operands[0] == operands[1] == DOT
         return word if plain and function in _COMMUTE else f"{_bracketed(operands[0])} {word} {_bracketed(operands[1])}"
