@@ -14,6 +14,7 @@ Read next: `primitives.py` (what an operation is), `tensors.py` (how operations 
 
 from __future__ import annotations
 
+import copy
 import itertools
 import linecache
 import math
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = np.ndarray[Any, Any]
 tick: Callable[[], int] = itertools.count(1).__next__
 
-SMALL = 1 << 12  # bytes: below this, copying a user's array costs less than fingerprinting it
+SMALL = 1 << 17  # bytes: below this, copying a user's array costs less than fingerprinting it
 
 
 class Mode:
@@ -322,7 +323,7 @@ def record(
     node.primitive = primitive
     node.parents = tuple(parents)
     node.inputs = tuple(values)
-    node.settings = settings
+    node.settings = settings if settings is None or mode.tracing else _settled(settings)
     node.value = value if plan.keeps_result or mode.tracing else None
     node.shape = value.shape
     node.dtype = value.dtype
@@ -339,6 +340,17 @@ def record(
         node.place(users_frame(frame) if frame.f_code in METHODS else frame)
     node.when = tick()
     return node
+
+
+def _settled(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that the user cannot change any more: a list of axes, an array of counts become private copies."""
+    for value in settings.values():
+        if type(value) in _CHANGEABLE:
+            return {key: copy.deepcopy(each) if type(each) in _CHANGEABLE else each for key, each in settings.items()}
+    return settings
+
+
+_CHANGEABLE = frozenset({list, np.ndarray, dict})
 
 
 def _guard(
@@ -398,19 +410,29 @@ def here() -> str:
     return describe_line(frame.f_code, frame.f_lasti)
 
 
+_CHUNK = 1 << 16  # words
 _ODD: Array = np.empty(0, np.uint64)
 
 
 def fingerprint(array: Array) -> int:
-    """A 64-bit sum of an array's words, each times its own odd number: any one changed word changes it, and so
-    does a change of order."""
+    """A number that a change of an array's bytes changes, and a change of their order: the chance to miss one is 2^-32.
+
+    Words are summed, each times its own odd number. The top bits of a word reach the top bits of the sum alone, where
+    two flipped signs would cancel; so the words that begin half a word later are summed as well.
+    """
     global _ODD
     flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    whole = flat[: flat.size // 8 * 8].view(np.uint64)
-    if _ODD.size < whole.size:
-        _ODD = np.random.default_rng(0).integers(0, 2**63, whole.size, np.uint64) * np.uint64(2) + np.uint64(1)
-    rest = int.from_bytes(flat[whole.size * 8 :].tobytes(), "little")
-    return int(np.dot(whole, _ODD[: whole.size])) ^ (rest * 0x9E3779B97F4A7C15)
+    count = flat.size // 8
+    if _ODD.size < min(count, _CHUNK):
+        random = np.random.default_rng(0).integers(0, 2**63, min(2 * count, _CHUNK), np.uint64)
+        _ODD = random * np.uint64(2) + np.uint64(1)
+    sums = [flat.size, int.from_bytes(flat[count * 8 :].tobytes(), "little") if flat.size % 8 else 0]
+    for first, last in (0, count * 8), (4, max(4, count * 8 - 4)):
+        words = flat[first:last].view(np.uint64)
+        for start in range(0, words.size, _CHUNK):
+            part = words[start : start + _CHUNK]
+            sums.append(np.dot(part, _ODD[: part.size]))
+    return hash(tuple(sums))
 
 
 def fingerprints(node: Node) -> list[int | None]:

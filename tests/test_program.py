@@ -20,7 +20,7 @@ from autograd_lite.trees import flatten
 
 X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
 Y = np.array([[0.0], [1], [1], [0]])
-LARGE = np.random.default_rng(0).normal(size=(40, 40))  # too large to be copied: fingerprinted
+LARGE = np.random.default_rng(0).normal(size=(130, 130))  # too large to be copied: fingerprinted
 
 
 def sigmoid(z: Any) -> Any:
@@ -186,7 +186,7 @@ def test_an_array_that_a_function_returns_is_kept() -> None:
 def test_an_array_used_twice_is_one_constant() -> None:
     program = ag.trace(lambda x: ((x + X) * X) @ (LARGE[:3] + LARGE[:3]) + np.sum(x @ X.T), X)
     assert [each.name for each in program.captured if each.shape == X.shape] == ["X"]
-    program = ag.trace(lambda x: (x @ LARGE) @ LARGE, np.ones(40))
+    program = ag.trace(lambda x: (x @ LARGE) @ LARGE, np.ones(130))
     assert [each.name for each in program.captured] == ["LARGE"]
 
 
@@ -414,14 +414,14 @@ def test_other_arguments_than_traced_are_refused() -> None:
 
 
 def test_a_captured_array_keeps_its_values_or_the_program_refuses() -> None:
-    small, large = np.ones(3), np.ones((40, 40))
+    small, large = np.ones(3), np.ones((130, 130))
     program = ag.trace(lambda x: x + small, np.zeros(3))
     small[0] = 7
     assert np.array_equal(program(np.zeros(3)), np.ones(3))
-    program = ag.trace(lambda x: x + large, np.zeros(40))
+    program = ag.trace(lambda x: x + large, np.zeros(130))
     large[0, 0] = 7
     with pytest.raises(RuntimeError, match="captured array large was changed"):
-        program(np.zeros(40))
+        program(np.zeros(130))
 
 
 def test_verify_finds_a_broken_program() -> None:
