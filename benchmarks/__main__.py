@@ -30,7 +30,7 @@ PINNED = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
-VARIANTS = ("by_hand", "modules", "plain")
+VARIANTS = ("by_hand", "modules", "plain", "compiled", "compiled_plain")
 TURN = 0.02  # seconds that one turn of one variant lasts
 
 
@@ -75,14 +75,16 @@ def main() -> None:
     unknown = [name for name in options.names if name not in NETWORKS]
     if unknown:
         parser.error(f"no network is called {', '.join(unknown)}; choose from {', '.join(NETWORKS)}")
-    print(f"{'network':32}{'by hand':>12}{'modules':>10}{'plain':>10}    (one thread; ratios to the step by hand)")
+    titles = "".join(f"{each.replace('_', ' '):>16}" for each in VARIANTS[1:])
+    print(f"{'network':32}{'by hand':>12}{titles}    (one thread; ratios to the step by hand)")
     rows = []
     for name in options.names or NETWORKS:
         runs = [_fresh(name, options.rounds) for _ in range(options.processes)]
         ratios = {v: statistics.median(run["ratios"][v] for run in runs) for v in VARIANTS}
         by_hand = statistics.median(run["microseconds"]["by_hand"] for run in runs)
         rows.append({"name": name, "network": runs[0]["network"], "by_hand_us": by_hand, "ratios": ratios})
-        print(f"{runs[0]['network']:32}{by_hand:9.0f} us{ratios['modules']:9.2f}x{ratios['plain']:9.2f}x", flush=True)
+        shown = "".join(f"{ratios[each]:15.2f}x" for each in VARIANTS[1:])
+        print(f"{runs[0]['network']:32}{by_hand:9.0f} us{shown}", flush=True)
     if options.out:
         part = options.out.with_suffix(".part")
         part.write_text(json.dumps(rows, indent=2) + "\n")

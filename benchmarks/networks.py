@@ -1,8 +1,9 @@
-"""The six networks of the documents, each as one training step written three ways.
+"""The six networks of the documents, each as one training step written in several ways.
 
 `by_hand` is what a competent person writes in NumPy: the repaired formulas, every intermediate computed once, the loss
 returned. `plain` is the forward pass alone, in NumPy expressions run on tensors. `modules` is the same network of nn
-layers. All three start from the same weights and must take the same step: a test holds them to it.
+layers. `compiled` and
+`compiled_plain` are these two as generated functions. All start from the same weights and must take the same step: a test holds them to it.
 
 Read next: `__main__.py`.
 """
@@ -110,6 +111,22 @@ class Network(ABC):
         train = nn.TrainStep(model, loss_fn, nn.optim.SGD(model.parameters(), lr=self.rate), compile=compile)
         x, t = self.x, self.module_targets()
         return lambda: train(x, t), parameters
+
+    def compiled(self) -> tuple[Step, list[Array]]:
+        """The network of nn layers, compiled."""
+        return self.modules(compile=True)
+
+    def compiled_plain(self) -> tuple[Step, list[Array]]:
+        """The plain forward pass on tensors, compiled together with its gradients and the update."""
+        parameters = [ag.tensor(p, requires_grad=True) for p in self.parameters]
+        train = nn.TrainStep(
+            lambda x: x,
+            lambda x, t: self.forward(x, t, *parameters),
+            nn.optim.SGD(parameters, lr=self.rate),
+            compile=True,
+        )
+        x, t = self.x, self.t
+        return lambda: train(x, t), [p.data for p in parameters]
 
     def module_targets(self) -> Array:
         """The targets as the loss of nn takes them."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from autograd_lite.tensors import constant
 
+from .compiled import CompiledStep
 from .optim import Optimizer
 
 
@@ -23,7 +24,9 @@ class TrainStep:
     """Called with a batch, changes the model's parameters once and gives the loss as a float.
 
     The parameters' gradients stay in `.grad`. `x` and `y` are arrays (used as they are, without a copy) or tensors.
-    Raises TypeError for a loss that is no single number, NotImplementedError for compile=True.
+    With `compile` the step runs as one generated function, `source`, made for each set of shapes and dtypes; it
+    watches the model as `ag.compile` does, and writes every step's gradients into the same memory. Raises TypeError for
+    a loss that is no single number; compiled, also for a model that asks for values (`if x > 0`).
 
     >>> import numpy as np, nn
     >>> model = nn.Linear(1, 1, rng=np.random.default_rng(0), dtype=np.float64)
@@ -41,16 +44,23 @@ class TrainStep:
         optimizer: Optimizer,
         compile: bool = False,
     ) -> None:
-        if compile:
-            raise NotImplementedError(
-                "TrainStep: compile=True is not available yet; without it the training is the same."
-            )
         self.model = model
         self.loss_fn = loss_fn
         self.optimizer = optimizer
+        self._compiled = CompiledStep(model, loss_fn, optimizer) if compile else None
+
+    @property
+    def source(self) -> str:
+        """The generated code of a compiled step; raises RuntimeError before the first step, and without compile=True."""
+        if self._compiled is None:
+            raise RuntimeError("TrainStep.source: this step is not compiled; pass compile=True.")
+        return self._compiled.source
 
     def __call__(self, x: Any, y: Any) -> float:
         """Train on one batch; the loss is the one before the update."""
+        if self._compiled is not None:
+            loss_before: float = self._compiled(x, y)
+            return loss_before
         loss = self.gradients(x, y)
         self.optimizer.step()
         return loss

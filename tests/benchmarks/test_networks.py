@@ -9,7 +9,7 @@ from benchmarks.networks import NETWORKS
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("variant", ["plain", "modules"])
+@pytest.mark.parametrize("variant", ["plain", "modules", "compiled", "compiled_plain"])
 def test_takes_the_steps_of_the_hand_written_one(name: str, variant: str) -> None:
     network = NETWORKS[name]()
     by_hand, expected = network.by_hand()

@@ -1,0 +1,178 @@
+"""A training step as one generated function: forward, backward and the optimizer's update.
+
+The gradients lie in one flat array for each group of parameters and dtype, and `.grad` shows its parts. A step writes
+into the same memory as the step before: copy a gradient that is to be kept.
+
+Read next: `training.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from autograd_lite.compiler import Code, Compiled, finished, unchanging
+from autograd_lite.emission import Emitter
+from autograd_lite.guards import Reach
+from autograd_lite.joint import with_gradients
+from autograd_lite.lifting import lift
+from autograd_lite.program import Program, Variable
+from autograd_lite.recording import Array, Leaf, no_grad, tick
+from autograd_lite.retracing import reduced, traced
+
+from .optim import SGD, Optimizer
+from .seeding import default_rng
+
+
+class _Forward:
+    """The loss as a function of a batch; its parameters and buffers have the model's names."""
+
+    def __init__(self, model: Callable[[Any], Any], loss_fn: Callable[[Any, Any], Any]) -> None:
+        self.__name__ = "step"
+        self.model = model
+        self.loss_fn = loss_fn
+
+    def __call__(self, x: Any, y: Any) -> Any:
+        return self.loss_fn(self.model(x), y)
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        return getattr(self.model, "named_parameters", lambda: iter(()))()  # type: ignore[no-any-return]  # as a module's
+
+    def named_buffers(self) -> Iterator[tuple[str, Any]]:
+        return getattr(self.model, "named_buffers", lambda: iter(()))()  # type: ignore[no-any-return]  # as a module's
+
+
+class CompiledStep(Compiled):
+    """What nn.TrainStep(..., compile=True) calls: (x, y) -> the loss before the update, as a float."""
+
+    def __init__(
+        self, model: Callable[[Any], Any], loss_fn: Callable[[Any, Any], Any], optimizer: Optimizer
+    ) -> None:
+        super().__init__(_Forward(model, loss_fn))
+        self._optimizer = optimizer
+
+    def _build(self, args: tuple[Any, ...]) -> Code:
+        forward, optimizer = self._f, self._optimizer
+        reach = Reach(forward, *(group["params"] for group in optimizer.param_groups))
+        reach.keeps_length(optimizer.param_groups)
+        generator = default_rng()
+        reach.generators[id(generator)] = generator
+        program, written = traced(forward, args, reach)
+        program, trained = _differentiated(program, args, len(written))
+        gradients = program.outputs[1 : 1 + len(trained)]
+        owned = {each._node for group in optimizer.param_groups for each in group["params"]}
+        flats = _flat(trained, optimizer)
+        targets = {}
+        for variable, leaf in zip(gradients, trained, strict=True):
+            targets.setdefault(variable, flats[leaf])
+        emitter = Emitter(program, targets, unchanging(program, reach))
+        bind = emitter.bind
+
+        def explain(x: Array, y: Array) -> None:
+            """Run the functions themselves, whose checks find a NaN's cause, if it has one that they know."""
+            with no_grad():
+                forward(x, y)
+
+        loss = emitter.place(program.outputs[0]).text
+        x, y = (each.name for each in program.inputs)
+        lines = [*emitter.lines, f"if {loss} != {loss}:", f"    {bind('explain', explain)}({x}, {y})"]
+        for variable, leaf in zip(gradients, trained, strict=True):
+            text = emitter.place(variable).text
+            target = emitter.view(flats[leaf], f"{variable.name}_out")
+            if text != target:
+                lines.append(f"{emitter.function(np.copyto)}({target}, {text})")
+            name = bind("leaf_" + _label(program, leaf), leaf)
+            lines.append(f"{name}.grad = {target}" if leaf in owned else f"{bind('accumulate', _accumulate)}({name}, {target})")
+        for i, leaf in enumerate(owned.difference(trained)):
+            lines.append(f"{bind(f'unused_{i}', leaf)}.grad = None")
+        lines += emitter.stores(zip(program.outputs[1 + len(trained) :], written, strict=True))
+        lines += _update(emitter, program, optimizer, trained, flats)
+        return finished(program, emitter, [*lines, f"return float({loss})"], reach)
+
+
+def _accumulate(leaf: Leaf, gradient: Array) -> None:
+    """Add to the gradient of a leaf that the optimizer does not know, and so never clears."""
+    leaf.grad = gradient.copy() if leaf.grad is None else leaf.grad + gradient
+
+
+def _label(program: Program, leaf: Leaf) -> str:
+    return next(variable.name for variable, each in program.values.items() if each is leaf)
+
+
+def _differentiated(program: Program, args: tuple[Any, ...], states: int) -> tuple[Program, list[Leaf]]:
+    """The program of loss, gradients and new states, and the leaves that the gradients belong to."""
+    ends = program.outputs[len(program.outputs) - states :]
+    loss = program.outputs[0]
+    if len(program.outputs) != 1 + states or not isinstance(loss, Variable) or np.prod(loss.shape, dtype=int) != 1:
+        raise TypeError(f"TrainStep: the loss must be one number, and it is {loss}: reduce it with np.mean or np.sum.")
+    program = lift(program)
+    wanted = [variable for variable, leaf in program.values.items() if leaf.requires_grad]
+    if not wanted:
+        raise RuntimeError("TrainStep: the loss depends on nothing that requires gradients.")
+    ends, loss = program.outputs[1:], program.outputs[0]
+    back = with_gradients(replace(program, outputs=(loss,)), args, wanted)
+    defined = {each for operation in program.operations for each in operation.outputs}
+    rest = [each for each in back.operations if not defined.intersection(each.outputs)]
+    values = {**program.values, **back.values}
+    joined = replace(
+        back,
+        name="step",
+        operations=(*program.operations, *rest),
+        outputs=(*back.outputs, *ends),
+        captured=tuple(values),
+        values=values,
+    )
+    return reduced(joined), [program.values[each] for each in wanted]
+
+
+def _flat(trained: list[Leaf], optimizer: Optimizer) -> dict[Leaf, Array]:
+    """An array for each gradient: parts of one flat array for each group of the optimizer and dtype."""
+    groups: dict[Any, list[Leaf]] = {}
+    place = {each._node: number for number, group in enumerate(optimizer.param_groups) for each in group["params"]}
+    for leaf in trained:
+        groups.setdefault((place.get(leaf), leaf.dtype), []).append(leaf)
+    parts = {}
+    for (_, dtype), leaves in groups.items():
+        flat = np.empty(sum(each.size for each in leaves), dtype)
+        start = 0
+        for each in leaves:
+            parts[each] = flat[start : start + each.size].reshape(each.shape)
+            start += each.size
+    return parts
+
+
+def _update(
+    emitter: Emitter, program: Program, optimizer: Optimizer, trained: list[Leaf], flats: dict[Leaf, Array]
+) -> list[str]:
+    """The optimizer's step: plain descent written out, any other rule called."""
+    step = emitter.bind("optimizer_step", optimizer.step)
+    plain = type(optimizer) is SGD
+    lines: list[str] = []
+    groups = []
+    for number, group in enumerate(optimizer.param_groups):
+        groups.append(emitter.bind(f"group_{number}", group))
+    if not plain:
+        return [f"{step}()"]
+    special = [f"{name}[{key!r}]" for name in groups for key in ("momentum", "weight_decay", "maximize")]
+    multiply, subtract = emitter.function(np.multiply), emitter.function(np.subtract)
+    lines = [f"if {' or '.join(special)}:", f"    {step}()", "else:"]
+    lines.append(f"    now = {emitter.bind('tick', tick)}()")
+    for name, group in zip(groups, optimizer.param_groups, strict=True):
+        lines.append(f"    lr = {name}['lr']")
+        leaves = [each._node for each in group["params"] if each._node in flats]
+        for flat in {id(flats[leaf].base): flats[leaf].base for leaf in leaves}.values():
+            assert flat is not None
+            work = np.empty_like(flat)
+            lines.append(f"    {multiply}({emitter.bind('d_all', flat)}, lr, {emitter.bind('change', work)})")
+            for leaf in leaves:
+                if flats[leaf].base is flat:
+                    start = (flats[leaf].ctypes.data - flat.ctypes.data) // flat.itemsize
+                    part = work[start : start + leaf.size].reshape(leaf.shape)
+                    label = _label(program, leaf)
+                    now, change = emitter.view(leaf.array, label), emitter.bind(f"change_{label}", part)
+                    lines.append(f"    {subtract}({now}, {change}, {now})")
+                    lines.append(f"    {emitter.bind('leaf_' + label, leaf)}.when = now")
+    return lines
