@@ -18,9 +18,20 @@ from .shape import plain
 
 rule(np.conjugate, lambda g, y, x: np.conj(g))
 
-# copies, because a part of an array is a view of it
-REAL = Primitive(lambda z: np.real(z).copy(), (lambda g, y, z: g,), name="real")
-IMAG = Primitive(lambda z: np.imag(z).copy(), (lambda g, y, z: g * -1j,), name="imag")
+
+def _part(name: str) -> Any:
+    """A part of a complex array: a view, which must not be written through, for it is not the whole of its entries."""
+
+    def part(z: Any) -> Any:
+        view = np.asarray(getattr(z, name))
+        view.flags.writeable = False
+        return view
+
+    return part
+
+
+REAL = Primitive(_part("real"), (lambda g, y, z: g,), name="real", view=True)
+IMAG = Primitive(_part("imag"), (lambda g, y, z: g * -1j,), name="imag", view=True)
 
 
 @composite(np.real)

@@ -13,7 +13,7 @@ import numpy as np
 from ..primitives import composite
 from .complex import conjugated
 from .index import at
-from .shape import ASTYPE, array
+from .shape import ASTYPE, array, inexact
 
 
 @composite(np.interp)
@@ -122,7 +122,13 @@ def _coefficients(*polynomials: Any) -> list[Any]:
 
 composite(np.polyadd)(lambda a1, a2: np.add(*_coefficients(a1, a2)))
 composite(np.polysub)(lambda a1, a2: np.subtract(*_coefficients(a1, a2)))
-composite(np.polymul)(lambda a1, a2: np.convolve(a1, a2))
+
+
+def _trimmed(p: Any) -> Any:
+    return np.trim_zeros(np.atleast_1d(p), "f")
+
+
+composite(np.polymul)(lambda a1, a2: np.convolve(_trimmed(a1), _trimmed(a2)))
 
 
 @composite(np.polyder)
@@ -145,7 +151,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
 @composite(np.poly)
 def poly(seq_of_zeros: Any) -> Any:
     """np.poly: the coefficients of the polynomial with given zeros, or of a matrix' characteristic polynomial."""
-    zeros = np.linalg.eigvals(seq_of_zeros) if seq_of_zeros.ndim == 2 else seq_of_zeros
+    zeros = inexact(np.linalg.eigvals(seq_of_zeros) if seq_of_zeros.ndim == 2 else seq_of_zeros)
     result = np.ones(1, zeros.dtype)
     for k in range(len(zeros)):
         result = np.convolve(result, np.stack([np.ones((), zeros.dtype), -zeros[k]]))

@@ -64,7 +64,8 @@ def _einsum(*operands: Any, subscripts: str, optimize: Any = False) -> Any:
     return np.einsum(subscripts, *operands, optimize=optimize)
 
 
-EINSUM = Primitive(_einsum, joint=_gradients, variadic=True, name="einsum")
+# a transpose or a diagonal, np.einsum("ii->i", x), is a view of its operand
+EINSUM = Primitive(_einsum, joint=_gradients, variadic=True, view=True, name="einsum")
 
 
 @composite(np.einsum)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..primitives import Primitive, composite, nondifferentiable, rule
 from .complex import conjugated
-from .shape import plain
+from .shape import array, inexact, plain
 
 
 def _t(x: Any) -> Any:
@@ -82,6 +82,7 @@ rule(np.linalg.pinv, _pinv)
 @composite(np.linalg.lstsq)
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     """np.linalg.lstsq: the x of least norm among those that minimize |a x - b|; rank as a number."""
+    a = inexact(array(a))
     m, n = a.shape
     if rcond is None:
         rcond = np.finfo(a.dtype).eps * max(m, n)
@@ -108,7 +109,7 @@ def matrix_power(a: Any, n: int) -> Any:
             result = square if result is None else result @ square
         n //= 2
         square = square @ square if n else square
-    return np.copy(result) if result is a else result
+    return result
 
 
 @composite(np.linalg.multi_dot)

@@ -27,6 +27,8 @@ composite(np.nancumprod)(_replacing(np.cumprod, 1))
 
 def _extreme(function: Callable[..., Any], worst: float) -> Callable[..., Any]:
     def body(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, **settings: Any) -> Any:
+        if a.dtype.kind not in "fc":
+            return function(a, axis=axis, keepdims=keepdims, **settings)
         missing = np.isnan(a)
         result = function(np.where(missing, worst, a), axis=axis, keepdims=keepdims, **settings)
         return np.where(np.all(missing, axis=axis, keepdims=keepdims), np.nan, result)

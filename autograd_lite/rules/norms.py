@@ -14,9 +14,11 @@ import numpy as np
 from ..primitives import composite
 from .complex import conjugated
 from .reduce import ROOT, axes_of
+from .shape import inexact
 
 
 def _vector_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
+    x = inexact(x)
     if order is None or order == 2:
         return ROOT(np.sum(np.real(x * conjugated(x)), axis=axis, keepdims=keepdims))
     size = np.abs(x)
@@ -38,6 +40,7 @@ def _vector_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
 
 def _matrix_norm(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> Any:
     rows, columns = axes
+    x = inexact(x)
     if rows == columns:
         raise ValueError("np.linalg.norm: the two axes of a matrix norm must differ.")
     if order in (None, "fro", "f"):

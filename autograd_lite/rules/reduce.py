@@ -115,7 +115,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         weights = np.reshape(weights, tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
     total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
     result = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
-    return (result, total) if returned else result
+    return (result, total.astype(result.dtype, copy=False)) if returned else result
 
 
 # ---- variances -----------------------------------------------------------------------------------------------------
@@ -180,7 +180,9 @@ def _with_start(extreme: Any, better: Any, worst: float) -> Any:
     ) -> Any:
         if initial is None and where is not True:
             raise ValueError(f"np.{extreme.__name__} with where= needs initial=, as in NumPy.")
-        chosen = extreme(np.where(where, a, worst) if where is not True else a, axis=axis, keepdims=keepdims)
+        # what is left out becomes a value that loses: the start itself among whole numbers, which have no infinity
+        a = a if where is True else np.where(where, a, worst if a.dtype.kind == "f" else initial)
+        chosen = extreme(a, axis=axis, keepdims=keepdims)
         return chosen if initial is None else better(chosen, initial)
 
     return body

@@ -24,6 +24,11 @@ def array(x: Any) -> Any:
     return x if hasattr(x, "ndim") else np.asarray(x)
 
 
+def inexact(x: Any) -> Any:
+    """x, whole numbers made float64."""
+    return x if x.dtype.kind in "fc" else x.astype(np.float64)
+
+
 def plain(x: Any) -> Any:
     """The values of a tensor as an array, which a trace does not allow, for it would freeze them."""
     if isinstance(x, (list, tuple)):
@@ -203,7 +208,8 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     if count < 0:
         raise ValueError(f"np.repeat: {count} repeats.")
     wide = np.broadcast_to(np.expand_dims(a, axis + 1), (*a.shape[: axis + 1], count, *a.shape[axis + 1 :]))
-    return np.reshape(wide, (*a.shape[:axis], a.shape[axis] * count, *a.shape[axis + 1 :]))
+    result = np.reshape(wide, (*a.shape[:axis], a.shape[axis] * count, *a.shape[axis + 1 :]))
+    return np.copy(result) if 1 in (count, a.shape[axis]) else result  # else the reshape has copied
 
 
 @composite(np.resize)

@@ -106,7 +106,8 @@ def quantile(
         raise ValueError(f"np.quantile of shape {a.shape} along axis {axis}: there is nothing to take it of.")
     q, dtype = np.asarray(q), _result_dtype(x.dtype, q, method)
     found = _between(x, np.ravel(_positions(x.shape[-1], q, method)), dtype)
-    found = np.where(np.any(np.isnan(x), axis=-1, keepdims=True), np.nan, found)
+    if x.dtype.kind in "fc":
+        found = np.where(np.any(np.isnan(x), axis=-1, keepdims=True), np.nan, found)
     return _quantile_shape(found, q, a, axis, keepdims)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..primitives import Primitive, composite, rule
+from .shape import inexact
 
 DEGREE = math.pi / 180
 
@@ -86,7 +87,7 @@ BESSEL: Primitive = Primitive(
     (lambda g, y, x, n: g * (BESSEL(x, n=n + 1) + BESSEL(x, n=abs(n - 1))) / 2,),
     name="bessel_i",
 )
-composite(np.i0)(lambda x: BESSEL(x, n=0))
+composite(np.i0)(lambda x: BESSEL(inexact(x), n=0))
 
 
 @composite(np.unwrap)

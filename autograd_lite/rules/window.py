@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ..primitives import Primitive, composite, rule
 from .cumulative import along
 from .index import at
+from .shape import plain
 
 
 def _window_settings(ndim: int, window_shape: Any, axis: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -79,6 +80,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **settings: Any) -> 
     ):
         places = np.pad(np.arange(array.size).reshape(array.shape), widths, mode, **settings)
         return np.take(np.ravel(array), places)
+    if array.dtype.kind not in "fc":  # NumPy rounds, and no gradient is asked for
+        return np.pad(plain(array), widths, mode, **settings)
     if mode in ("reflect", "symmetric", "linear_ramp", "mean"):
         for axis, width in enumerate(widths):
             array = _linear_pad(array, axis, width, mode, settings)
