@@ -67,7 +67,9 @@ def _flatten(sequence: Any) -> Iterator[Any]:
 def explained(error: Exception, primitive: Primitive, values: list[Any]) -> Exception:
     """NumPy's error with the function's name and the shapes of what it was given."""
     shapes = ", ".join(str(np.shape(each)) for each in values if isinstance(each, (np.ndarray, np.generic, float, int)))
-    message = f"{primitive.label} of shapes {shapes}: {error}"
+    message = str(error)
+    if not message.startswith(f"{primitive.label}:"):
+        message = f"{primitive.label} of shapes {shapes}: {message}"
     for kind in (np.exceptions.AxisError, np.linalg.LinAlgError, IndexError, TypeError):
         if isinstance(error, kind):
             return kind(message)

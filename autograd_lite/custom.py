@@ -25,7 +25,7 @@ class CustomPrimitive(Primitive):
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Compute on arrays; compute and record on tensors."""
         if not settings:
-            if len(args) == 2 and (isinstance(args[0], Tensor) or isinstance(args[1], Tensor)):
+            if len(args) == 2 <= self.arity and (isinstance(args[0], Tensor) or isinstance(args[1], Tensor)):
                 return binary(self, *args)
             if len(args) == 1 and isinstance(args[0], Tensor):
                 return unary(self, args[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import functional as F
+from .functional.losses import MSE
 from .modules import Buffer, Module
 
 
@@ -36,7 +37,7 @@ class MSELoss(_Loss):
 
     def forward(self, input: Any, target: Any) -> Any:
         """The loss of a prediction."""
-        return F.mse_loss(input, target, **self.settings)
+        return MSE[self.reduction](input, target)
 
 
 class L1Loss(_Loss):

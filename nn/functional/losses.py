@@ -20,10 +20,14 @@ from .activations import log1p_exp, sigmoid
 
 def _same_shape(who: str, input: Any, target: Any) -> None:
     if input.shape != target.shape:
-        raise ValueError(
-            f"{who}: input has shape {input.shape} and target {target.shape}, which must be the same: "
-            f"np.reshape(target, {input.shape}), if that is what you mean."
-        )
+        raise _unlike(who, input, target)
+
+
+def _unlike(who: str, input: Any, target: Any) -> Exception:
+    return ValueError(
+        f"{who}: input has shape {input.shape} and target {target.shape}, which must be the same: "
+        f"np.reshape(target, {input.shape}), if that is what you mean."
+    )
 
 
 def reduced(who: str, loss: Any, reduction: str, target: Any) -> Any:
@@ -74,7 +78,8 @@ def _mse(reduction: str) -> Any:
     @ag.primitive
     def mse_loss(input: Any, target: Any) -> Any:
         """The squared error."""
-        _same_shape("mse_loss", input, target)
+        if input.shape != target.shape:
+            raise _unlike("mse_loss", input, target)
         return reduced("mse_loss", np.square(input - target), reduction, target)
 
     def slope(g: Any, y: Any, x: Any, t: Any) -> Any:
@@ -84,7 +89,8 @@ def _mse(reduction: str) -> Any:
     return mse_loss
 
 
-_MSE = {reduction: _mse(reduction) for reduction in ("mean", "sum", "none")}
+# By reduction; `nn.MSELoss` calls one of them.
+MSE = {reduction: _mse(reduction) for reduction in ("mean", "sum", "none")}
 
 
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
@@ -94,9 +100,9 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     >>> float(mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    if reduction not in _MSE:
+    if reduction not in MSE:
         raise ValueError(f"mse_loss: reduction must be 'mean', 'sum' or 'none', not {reduction!r}.")
-    return _MSE[reduction](input, target)
+    return MSE[reduction](input, target)
 
 
 @ag.primitive

@@ -61,6 +61,7 @@ class SGD(Optimizer):
                 super().step()
                 return
         # Plain descent spends less on arithmetic than on calls, so it does without the general loop's.
+        known = self._work
         for group in self.param_groups:
             lr = group["lr"]
             for each in group["params"]:
@@ -68,7 +69,10 @@ class SGD(Optimizer):
                 gradient = node.grad
                 if gradient is not None:
                     values = each._data
-                    np.subtract(values, np.multiply(gradient, lr, self.work(each)), values)
+                    work = known.get(each)
+                    if work is None or work.dtype is not values.dtype:
+                        work = self.work(each)
+                    np.subtract(values, np.multiply(gradient, lr, work), values)
                     node.when = tick()
 
     def update(self, values: Array, gradient: Array, work: Array, memory: dict[str, Any], group: Group) -> None:
