@@ -143,6 +143,25 @@ def test_the_posted_softmax_is_right_on_one_record_and_wrong_on_many():
     assert mnist_relu.posted_softmax(z).sum() == pytest.approx(1)
 
 
+def test_the_posted_loop_of_mnist_relu_over_single_records():
+    """Record by record, as posted: weights are accumulated, biases assigned, and all divided by the records at the end."""
+    _, params, formulas, _, document = make_mnist_relu(0)
+    rng = np.random.default_rng(0)
+    x, t = rng.uniform(0.01, 1, (20, 784)), np.eye(10)[rng.integers(0, 10, 20)]
+    total = {name: np.zeros_like(value) for name, value in params.items()}
+    for i in range(len(x)):
+        z1, a1, z2, a2, z3 = mnist_relu.forward(x[i : i + 1], **params)
+        p = mnist_relu.posted_softmax(z3)[0]
+        d3 = (np.diag(p) - np.outer(p, p)) @ (t[i] - p)
+        d2 = params["W3"] @ d3 * (z2[0] > 0)
+        d1 = params["W2"] @ d2 * (z1[0] > 0)
+        for k, (a, d) in enumerate(((x[i], d1), (a1[0], d2), (a2[0], d3)), 1):
+            total[f"W{k}"] += np.outer(a, d)
+            total[f"b{k}"][:] = np.sum(d)
+    for name, value in formulas(document.posted, params).items():
+        assert np.allclose(value, total[name] / len(x), rtol=1e-10, atol=1e-15), name
+
+
 def test_the_area_under_the_curve():
     scores, truth = np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, True, False, True])
     assert heart.roc_auc(scores, truth) == (1 + 0.5 + 1 + 1) / 4
