@@ -187,8 +187,8 @@ def _collect(gradients: list[Any] | None, node: Node, gradient: Any) -> list[Any
 def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -> Any:
     """Undo what broadcasting and type promotion did to an input: sum to its shape, cast to its dtype.
 
-    A gradient that is the same along some axes (that of a sum) stays small where the next rule is a ufunc's, which
-    broadcasts it anyway, and is repeated to the full shape everywhere else.
+    A gradient that is the same along some axes (that of a sum) stays small where the next rules are a ufunc's that did
+    not broadcast, so that they give gradients as small; everywhere else it is repeated to the full shape.
     """
     shape = parent.shape
     if gradient.shape != shape:
@@ -205,6 +205,7 @@ def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -
                 and parent.primitive.elementwise
                 and parent.notes is None
                 and (ends is None or parent not in ends)
+                and all(each.shape == shape for each, want in zip(parent.parents, parent.wants, strict=True) if want)
             ):
                 try:
                     gradient = np.broadcast_to(gradient, shape)
