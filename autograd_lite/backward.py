@@ -201,11 +201,11 @@ def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -
             if lead > 0:
                 raise _misshapen(node, gradient.shape, shape)
             if not (
-                parent.primitive is not None
+                isinstance(parent, Node)
                 and parent.primitive.elementwise
                 and parent.notes is None
                 and (ends is None or parent not in ends)
-                and all(each.shape == shape for each, want in zip(parent.parents, parent.wants, strict=True) if want)
+                and all(each is None or each.shape == shape or not each.requires_grad for each in parent.parents)
             ):
                 try:
                     gradient = np.broadcast_to(gradient, shape)

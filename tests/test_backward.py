@@ -161,7 +161,7 @@ SHARERS: list[Callable[[ag.Tensor, ag.Tensor], Any]] = [
     lambda a, b: np.concatenate([a, b]), lambda a, b: a.reshape(2, 2) + b.reshape(2, 2), lambda a, b: a + b.sum(),
     lambda a, b: np.where([True, False, True, False], a, b), lambda a, b: +a + b, lambda a, b: np.copy(a) + b,
     lambda a, b: a[::-1] + b, lambda a, b: np.maximum(a, b), lambda a, b: np.broadcast_to(a, (3, 4)) + b,
-    lambda a, b: a * b, lambda a, b: a @ b, lambda a, b: np.real(a) + b, lambda a, b: a[0] + b[1], lambda a, b: np.sum([1]) * a + b,
+    lambda a, b: a * b, lambda a, b: a @ b, lambda a, b: np.real(a) + b, lambda a, b: a[0] + b[1],
     lambda a, b: np.split(a, 2)[0] + np.split(b, 2)[1], lambda a, b: np.expand_dims(a, 0) + b,
 ]  # fmt: skip
 
@@ -192,7 +192,10 @@ KEPT = np.array([2.0, 3.0])
 
 @pytest.mark.parametrize(
     "rule",
-    [lambda g, y, x: g, lambda g, y, x: x, lambda g, y, x: y, lambda g, y, x: KEPT, lambda g, y, x: g[:], lambda g, y, x: KEPT[::1]],
+    [
+        lambda g, y, x: g, lambda g, y, x: x, lambda g, y, x: y, lambda g, y, x: KEPT, lambda g, y, x: g[:],
+        lambda g, y, x: KEPT[::1],
+    ],
 )  # fmt: skip
 def test_a_rule_may_hand_on_any_array(rule: Callable[..., Any]) -> None:
     passed.def_rule(rule)
@@ -207,12 +210,10 @@ def test_a_rule_may_hand_on_any_array(rule: Callable[..., Any]) -> None:
     assert (seed.tolist(), w.data.tolist(), KEPT.tolist()) == ([2, 3], [2, 3], [2, 3])
 
 
-@pytest.mark.parametrize("shape", [(3, 1), (4,), (2, 3), (2,)])
+@pytest.mark.parametrize("shape", [(3, 1), (4,), (2,)])
 def test_a_rule_that_gives_another_shape_is_named(shape: tuple[int, ...]) -> None:
     passed.def_rule(lambda g, y, x: np.ones(shape))
     w = parameter([1.0, 2.0, 3.0])
-    if shape == (2, 3):
-        pytest.skip("a leading axis is what broadcasting adds: it is summed")
     with pytest.raises(ValueError, match=r"gradient rule of passed gave shape .* for an input of shape \(3,\)"):
         passed(w).backward(np.ones(3))
 
@@ -222,7 +223,7 @@ def test_a_rule_that_gives_another_shape_is_named(shape: tuple[int, ...]) -> Non
 def test_grad_has_the_leafs_dtype_and_shape(leaf: Any, data: Any) -> None:
     w, b = parameter(np.ones((3, 2), leaf)), parameter(np.ones((), leaf))
     y = np.real(np.sum(np.ones((4, 3), data) @ w + b))
-    assert y.dtype == np.result_type(np.float32 if leaf == np.complex64 and data == np.float32 else leaf, data).type(0).real.dtype
+    assert y.dtype == np.real(np.zeros((), np.result_type(leaf, data))).dtype
     y.backward()
     for each in (w, b):
         assert (type(each.grad), gradient(each).dtype, gradient(each).shape) == (np.ndarray, leaf, each.shape)
@@ -413,7 +414,8 @@ def test_of_a_squared_modulus_the_gradient_is_twice_the_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("f", "derivative"), [(lambda z: z * z, lambda z: 2 * z), (np.exp, np.exp), (np.sin, np.cos), (lambda z: 1 / z, lambda z: -1 / z**2)]
+    ("f", "derivative"),
+    [(lambda z: z * z, lambda z: 2 * z), (np.exp, np.exp), (np.sin, np.cos), (lambda z: 1 / z, lambda z: -1 / z**2)],
 )
 def test_of_the_real_part_of_a_holomorphic_function_it_is_the_conjugate_derivative(f: Any, derivative: Any) -> None:
     z = parameter(Z)
