@@ -60,7 +60,6 @@ class ArrayMethods(Recorded):
     all = _method(np.all)
     any = _method(np.any)
     dot = _method(np.dot)
-    clip = _method(np.clip)
     round = _method(np.round)
     conj = _method(np.conjugate)
     conjugate = _method(np.conjugate)
@@ -76,6 +75,10 @@ class ArrayMethods(Recorded):
     searchsorted = _method(np.searchsorted)
     reshape = _shape_method(np.reshape)
     transpose = _shape_method(np.transpose)
+
+    def clip(self, min: Any = None, max: Any = None, **settings: Any) -> Any:
+        """np.clip of this tensor: no entry below `min` or above `max`."""
+        return np.clip(self, min, max, **settings)  # type: ignore[call-overload]  # a tensor speaks NumPy's protocol
 
     def compress(self, condition: Any, axis: int | None = None) -> Any:
         """np.compress of this tensor: the slices along `axis` where `condition` is true."""

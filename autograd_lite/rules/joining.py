@@ -27,7 +27,7 @@ def _concatenate(g: Any, y: Any, *arrays: Any, axis: int | None = 0) -> tuple[An
     return tuple(g[(*lead, slice(end - a.shape[axis], end))] for a, end in zip(arrays, ends, strict=True))
 
 
-rule(np.concatenate, joint=_concatenate, sequence=True, arrays=1)
+rule(np.concatenate, joint=_concatenate, sequence=True, arrays=1, signature="arrays axis out dtype casting")
 
 
 def _shaped(arrays: Any) -> list[Any]:

@@ -68,7 +68,7 @@ def _dot_right(g: Any, y: Any, a: Any, b: Any) -> Any:
     return product if b.ndim == 1 else np.moveaxis(product, 0, -2)
 
 
-rule(np.dot, _dot_left, _dot_right)
+rule(np.dot, _dot_left, _dot_right, signature="a b out")
 rule(
     np.outer,
     lambda g, y, a, b: np.reshape(g @ np.ravel(b), a.shape),

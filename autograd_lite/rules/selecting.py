@@ -137,9 +137,12 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
 
 nondifferentiable(
     np.nonzero, np.flatnonzero, np.argwhere, np.diag_indices_from, np.tril_indices_from, np.triu_indices_from,
-    np.unravel_index, np.packbits, np.unpackbits,
 )  # fmt: skip
 nondifferentiable(np.digitize, arrays=2)
+# functions written in C tell their signature only since NumPy 2.4
+nondifferentiable(np.unravel_index, signature="indices shape order")
+nondifferentiable(np.packbits, signature="a axis bitorder")
+nondifferentiable(np.unpackbits, signature="a axis count bitorder")
 refuse(
     np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal,
     why="it writes into an array, which a history must not see. Write x[index] = value on a tensor, or np.where.",

@@ -155,4 +155,6 @@ composite(np.nanmedian)(_middle(np.nanquantile))
 
 nondifferentiable(np.argsort, np.argpartition, np.unique, np.unique_all, np.unique_counts, np.unique_inverse)
 nondifferentiable(np.unique_values, np.histogram, np.histogram_bin_edges)
+if "in1d" in vars(np):  # until NumPy 2.3
+    nondifferentiable(vars(np)["in1d"], arrays=2)
 nondifferentiable(np.searchsorted, np.isin, np.intersect1d, np.union1d, np.setdiff1d, np.setxor1d, arrays=2)
