@@ -165,8 +165,9 @@ class _Again:
                 new |= zip(operation.outputs, program.operations[int(operation.scope[0])].outputs, strict=True)
         rest = [each for each in self._variables(found) if each not in new]
         taken = {each.name for each in self._variables(program)} | {called(each.primitive) for each in found.operations}
+        given = {f"d_{each.name}" for each in self._variables(program) if each.given}
         for each, name in zip(rest, distinct((each.name for each in rest), taken), strict=True):
-            new[each] = replace(each, name=name, label=name, kind=each.kind, requires_grad=False)
+            new[each] = replace(each, name=name, label=name, given=name in given, requires_grad=False)
         return new
 
     @staticmethod

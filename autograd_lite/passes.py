@@ -253,6 +253,7 @@ _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE, _NEGATIVE = (
     PRIMITIVES[each] for each in (np.add, np.subtract, np.multiply, np.divide, np.negative)
 )
 _SAME_ON_REALS = frozenset({np.conjugate, np.real, np.positive})
+_ALONG = frozenset({np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std, np.any, np.all, np.argmax, np.argmin})
 _RESHAPES = frozenset({np.reshape, np.ravel, np.expand_dims, np.squeeze, np.broadcast_to})
 
 
@@ -268,7 +269,7 @@ def simplify(program: Program) -> Program:
         before = program.operations
         program = dead_code(rewrite(program, _simpler))
         if len(before) == len(program.operations) and all(
-            a.primitive is b.primitive and same(a.inputs, b.inputs)
+            a.primitive is b.primitive and same(a.inputs, b.inputs) and a.settings == b.settings
             for a, b in zip(before, program.operations, strict=True)
         ):
             break
@@ -283,11 +284,11 @@ def shortened(program: Program) -> Program:
     >>> [each.primitive.name for each in shortened(program).operations]
     ['multiply', 'sum', 'add']
     """
-    program = undetached(program)
+    program = simplify(undetached(program))
     count = len(program.operations) + 1
     while len(program.operations) < count:
         count = len(program.operations)
-        program = fold_constants(simplify(common_subexpressions(program)))
+        program = simplify(fold_constants(common_subexpressions(program)))
     return program
 
 
@@ -306,6 +307,9 @@ def _simpler(state: Rewriter, operation: Operation) -> Any:
             return x
         if called in _SAME_ON_REALS and x.dtype.kind != "c":
             return x
+    axis = operation.settings.get("axis")
+    if called in _ALONG and type(axis) is int and axis < 0 and isinstance(x, Variable) and x.shape:
+        return replace(operation, settings={**operation.settings, "axis": axis + len(x.shape)})
     if called is np.transpose and operation.settings.get("axes") is None:
         inner = state.maker(x, np.transpose)
         if inner is not None and inner.settings.get("axes") is None:
@@ -371,6 +375,11 @@ def _arithmetic(state: Rewriter, operation: Operation) -> Any:
         inner = state.maker(x, np.subtract)
         if inner is not None and state.uses[x] == 1:
             return becoming(_SUBTRACT, inner.inputs[1], inner.inputs[0])
+        inner = state.maker(x, np.multiply)
+        if inner is not None and state.uses[x] == 1 and not inner.settings and result.dtype.kind in "fc":
+            for c, factor in (inner.inputs, inner.inputs[::-1]):
+                if type(c) in (int, float):
+                    return becoming(_MULTIPLY, -c, factor)
         return operation
     if len(inputs) != 2:
         return operation
@@ -395,16 +404,18 @@ def _arithmetic(state: Rewriter, operation: Operation) -> Any:
 
 
 def _scaled(state: Rewriter, operation: Operation) -> Operation:
-    """c * (d * x) as (c d) * x for powers of two, with which every product is exact."""
+    """c * (d * x) as (c d) * x where c or d is a power of two, with which every product is exact."""
     for c, factor in (operation.inputs, operation.inputs[::-1]):
         inner = state.maker(factor, np.multiply)
-        if not _power_of_two(c) or inner is None or state.uses[factor] != 1:
+        if type(c) not in (int, float) or inner is None or inner.settings or state.uses[factor] != 1:
             continue
         for d, x in (inner.inputs, inner.inputs[::-1]):
-            if _power_of_two(d) and isinstance(x, Variable) and x.dtype == operation.outputs[0].dtype:
+            if type(d) not in (int, float) or not (_power_of_two(c) or _power_of_two(d)):
+                continue
+            if isinstance(x, Variable) and x.dtype == operation.outputs[0].dtype and x.dtype.kind in "fc":
                 return replace(operation, inputs=(c * d, x))
     return operation
 
 
 def _power_of_two(value: Any) -> bool:
-    return type(value) in (int, float) and value > 0 and math.frexp(value)[0] == 0.5 and abs(math.log2(value)) < 64
+    return value != 0 and abs(math.frexp(value)[0]) == 0.5 and abs(math.log2(abs(value))) < 64

@@ -1,0 +1,240 @@
+"""What a recorded operation is made of: its body traced, or its code copied.
+
+A program holds operations that NumPy has no name for: layers and losses, a user's own primitives, what a gradient rule
+needs besides. `expanded` puts in the place of each what its body computes. A body that cannot be traced, because it
+writes into arrays or asks for values, is copied as code by `transplanted`, with the functions and numbers that it uses.
+
+Read next: `expressions.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from .naming import identifier
+from .passes import Rewriter, rewrite
+from .primitives import Primitive, public_name
+from .program import Operation, Program, Variable, _compute, _value
+from .rendering import SIGNS
+from .rules.complex import IMAG, REAL
+from .rules.elementwise import CLIP
+from .rules.index import GETITEM, SCATTER, SETITEM
+from .rules.shape import ASTYPE, COPY, DETACH
+from .tracing import recorded
+
+WRITTEN = frozenset({GETITEM, SETITEM, SCATTER, ASTYPE, COPY, DETACH})
+NUMPYS = {CLIP: "np.clip", REAL: "np.real", IMAG: "np.imag"}  # ours, under NumPy's names
+
+
+def numpys_name(primitive: Primitive) -> str | None:
+    """What NumPy calls an operation."""
+    return NUMPYS.get(primitive) or public_name(primitive.called)
+
+
+def has_a_name(primitive: Primitive) -> bool:
+    """Whether NumPy has a word or a sign for an operation."""
+    return primitive in WRITTEN or primitive.called in SIGNS or numpys_name(primitive) is not None
+
+
+def expanded(program: Program, args: tuple[Any, ...]) -> Program:
+    """A program with the bodies of its operations in their places, as far as they can be traced with these arguments.
+
+    >>> import autograd_lite as ag
+    >>> @ag.primitive
+    ... def twice(x):
+    ...     return x + x
+    >>> program = ag.trace(lambda x: np.exp(twice(x)), np.ones(2))
+    >>> [str(each) for each in expanded(program, (np.ones(2),)).operations]
+    ['twice: float64[2] = x + x', 'exp: float64[2] = np.exp(twice)']
+    """
+    whole: set[Primitive] = set()
+    while any(not has_a_name(each.primitive) and each.primitive not in whole for each in program.operations):
+        program = rewrite(program, partial(_body, table=_values(program, args), whole=whole))
+    return program
+
+
+def _values(program: Program, args: tuple[Any, ...]) -> dict[Variable, Any]:
+    """Every value of a program."""
+    table = program.bind(args)
+    with np.errstate(all="ignore"):
+        for operation in program.operations:
+            _compute(operation, table)
+    return table
+
+
+def _body(state: Rewriter, operation: Operation, table: dict[Variable, Any], whole: set[Primitive]) -> Any:
+    primitive = operation.primitive
+    if has_a_name(primitive) or primitive in whole:
+        return operation
+    original = next(each for each in state.program.operations if each.outputs is operation.outputs)
+    if any(isinstance(each, np.random.Generator) for each in operation.settings.values()):
+        raise NotImplementedError(
+            f"backprop_source: {primitive.label} ({operation.line}) draws random numbers: evaluate the model with "
+            "model.eval(), or make the mask an argument."
+        )
+    inner = _traced(original, table)
+    if inner is None or any(each.primitive is primitive for each in inner.operations):
+        whole.add(primitive)
+        return operation
+    return _inlined(state, operation, inner)
+
+
+def _traced(operation: Operation, table: dict[Variable, Any]) -> Program | None:
+    """The program of an operation's body, its inputs the variables that the operation reads; None if there is none."""
+    reads = list(operation.reads)
+
+    def body(*arrays: Any) -> Any:
+        given = dict(zip(reads, arrays, strict=True))
+        values = [_value(each, given) for each in operation.inputs]
+        settings = {key: _value(each, given) for key, each in operation.settings.items()}
+        function = operation.primitive.function
+        return function(values, **settings) if operation.primitive.sequence else function(*values, **settings)
+
+    try:
+        with np.errstate(all="ignore"):
+            inner = recorded(body, tuple(table[each] for each in reads))
+    except Exception:  # whatever a body raises, it was not written to run on tensors
+        return None
+    forms = [(each.shape, each.dtype) for each in inner.outputs if isinstance(each, Variable)]
+    same = forms == [(each.shape, each.dtype) for each in operation.outputs]
+    return inner if same and len(forms) == len(inner.outputs) else None
+
+
+def _inlined(state: Rewriter, operation: Operation, inner: Program) -> Any:
+    """Put a body's operations into the program; give back what the result has become."""
+    now: dict[Any, Any] = dict(zip(inner.inputs, operation.reads, strict=True))
+    for each in inner.captured:
+        now[each] = state.constant(inner.values[each].array, f"{operation.outputs[0].name}_{identifier(each.name)}")
+    made = {each for step in inner.operations for each in step.outputs}
+    for old, new in zip(inner.outputs, operation.outputs, strict=True):
+        if old in made and old not in now:
+            now[old] = new
+    for step in inner.operations:
+        for each in step.outputs:
+            if each not in now:
+                now[each] = state.another(each, f"{operation.outputs[0].name}_{identifier(each.name)}")
+        state.keep(
+            replace(
+                step,
+                inputs=tuple(now.get(each, each) if isinstance(each, Variable) else each for each in step.inputs),
+                settings={
+                    key: now.get(each, each) if isinstance(each, Variable) else each
+                    for key, each in step.settings.items()
+                },
+                outputs=tuple(now[each] for each in step.outputs),
+                line=operation.line,
+                scope=operation.scope,
+                requires_grad=operation.requires_grad,
+            )
+        )
+    for old, new in zip(inner.outputs, operation.outputs, strict=True):
+        if now[old] is not new:
+            state.replaced[new] = now[old]
+    return None
+
+
+# ---- code that is copied ---------------------------------------------------------------------------------------------
+
+
+def transplanted(primitive: Primitive, name: str, texts: dict[str, str]) -> None:
+    """Put the code of an operation that cannot be traced into `texts`, as a function, after the functions it uses."""
+    function = primitive.function
+    if not isinstance(function, FunctionType):
+        raise NotImplementedError(f"backprop_source: {primitive.label} has no Python code that could be printed.")
+    _copied(function, name, texts)
+
+
+def _copied(function: FunctionType, name: str, texts: dict[str, str]) -> None:
+    if name in texts:
+        return
+    texts[name] = ""  # a function may call itself
+    node = _definition(function)
+    if function.__code__.co_freevars:
+        raise NotImplementedError(f"backprop_source: {function.__qualname__} uses variables of the function around it.")
+    node.name = name
+    node.decorator_list = []
+    node = _Cleaner().visit(node)
+    for used in dict.fromkeys(each.id for each in ast.walk(node) if isinstance(each, ast.Name)):
+        value = function.__globals__.get(used)
+        if used not in function.__globals__ or value is np:
+            continue
+        if isinstance(value, Primitive):
+            value = value.function
+        if isinstance(value, FunctionType):
+            _copied(value, used, texts)
+        elif isinstance(value, (int, float, str, tuple, dict)) and _is_literal(value):
+            texts[used] = f"{used} = {value!r}"
+        else:
+            raise NotImplementedError(f"backprop_source: {function.__qualname__} uses {used}, which cannot be printed.")
+    del texts[name]
+    texts[name] = ast.unparse(ast.fix_missing_locations(node))
+
+
+def _is_literal(value: Any) -> bool:
+    try:
+        return bool(ast.literal_eval(repr(value)) == value)
+    except (ValueError, SyntaxError):
+        return False
+
+
+def _definition(function: FunctionType) -> ast.FunctionDef:
+    """The syntax tree of a function; a lambda's as that of a function that returns."""
+    import inspect
+
+    code = function.__code__
+    for node in ast.walk(ast.parse("".join(inspect.findsource(function)[0]))):
+        if isinstance(node, ast.FunctionDef):
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            if first == code.co_firstlineno and node.name == code.co_name:
+                return node
+        if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno and code.co_name == "<lambda>":
+            inside = node.body
+            if (inside.lineno, inside.end_lineno, inside.col_offset, inside.end_col_offset) in code.co_positions():
+                body: list[ast.stmt] = [ast.Return(inside)]
+                return ast.FunctionDef("f", node.args, body, [], None, None, **_no_type_parameters())
+    raise NotImplementedError(f"backprop_source: the code of {function.__qualname__} was not found.")
+
+
+def _no_type_parameters() -> dict[str, Any]:
+    return {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
+
+
+class _Cleaner(ast.NodeTransformer):
+    """Takes out annotations, and writes what comes from the module math with numbers and NumPy."""
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # ast's own name
+        node.returns = None
+        self.generic_visit(node)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:  # ast's own name
+        self.generic_visit(node)
+        assert node.value is not None
+        return ast.Assign([node.target], node.value)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # ast's own name
+        if ast.unparse(node.func) == "math.factorial":  # the one function of math that NumPy lacks
+            node = ast.parse(f"np.prod(np.arange(1.0, {ast.unparse(node.args[0])} + 1))", mode="eval").body  # type: ignore[assignment]  # a call
+        self.generic_visit(node)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # ast's own name
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Name) and node.value.id == "math":
+            value: float | Callable[..., Any] = getattr(math, node.attr)
+            if isinstance(value, float):
+                return ast.Constant(value)
+            node.value = ast.Name("np", ast.Load())
+        return node
