@@ -228,7 +228,7 @@ def _build(names: Names, inputs: list[Leaf] | None, roots: list[AnyNode], began:
             name=unique,
             label=label if unique == identifier(label) else unique,
             shape=shapes[each[1]] if node in wholes else shapes,
-            dtype=node.dtype,
+            dtype=_dtype(node, each[1]) if node in wholes else node.dtype,
             kind="input" if node in arguments else _kind(node, inputs is None, names),
             given=given is not None,
             requires_grad=node.requires_grad,
@@ -284,6 +284,13 @@ def _identity(leaf: Leaf, names: Names, began: int) -> Any:
         return leaf
     array = names.array_of(leaf)
     return id(leaf.array if array is None else array[1]), leaf.guard
+
+
+def _dtype(whole: AnyNode, index: int) -> np.dtype[Any]:
+    """The dtype of one result of an operation that has several, as long as the values are there to tell."""
+    value = whole.value if isinstance(whole, Node) else None
+    dtype: np.dtype[Any] = whole.dtype if value is None else value[index].dtype
+    return dtype
 
 
 def _fallback(node: AnyNode) -> str:
