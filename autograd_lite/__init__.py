@@ -5,6 +5,7 @@ Read next: `tensors.py`.
 
 from .anomaly import detect_anomaly
 from .checks import check_backprop, gradcheck
+from .compiler import compile
 from .custom import primitive
 from .derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .drawing import draw
@@ -15,7 +16,7 @@ from .tensors import Tensor, tensor
 from .tracing import trace
 
 __all__ = [
-    "Program", "Tensor", "check_backprop", "checkpoint", "detect_anomaly", "draw", "enable_grad", "grad", "gradcheck",
-    "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "no_grad", "primitive", "scope", "tensor", "trace",
+    "Program", "Tensor", "check_backprop", "checkpoint", "compile", "detect_anomaly", "draw", "enable_grad", "grad",
+    "gradcheck", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "no_grad", "primitive", "scope", "tensor", "trace",
     "value_and_grad", "vjp",
 ]  # fmt: skip

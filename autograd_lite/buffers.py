@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from .primitives import PICK
 from .program import Operation, Program, Variable
 from .recording import Array
 from .rules.shape import ASTYPE, COPY, DETACH
@@ -67,9 +66,11 @@ def tall(shape: tuple[int, ...]) -> bool:
 
 def passes_on(operation: Operation) -> bool:
     """Whether an operation's result is its first input's memory, or may be a view of it."""
+    if sum(1 for _ in operation.reads) != 1 or not isinstance(operation.inputs[0], Variable):
+        return False
     if operation.primitive is ASTYPE:
-        return bool(operation.inputs[0].dtype == operation.outputs[0].dtype)
-    return operation.primitive in (COPY, DETACH, PICK) or operation.primitive.view
+        return operation.inputs[0].dtype == operation.outputs[0].dtype
+    return operation.primitive in (COPY, DETACH) or operation.primitive.view
 
 
 def lifetimes(program: Program, plain: set[Operation]) -> tuple[dict[Variable, set[Variable]], dict[Variable, int]]:

@@ -29,7 +29,7 @@ from .emission import Emitter
 from .guards import Reach
 from .program import Program, Variable
 from .recording import Recorded, fingerprint, thread
-from .retracing import reduced, traced
+from .retracing import reduced, traced, undrawn
 from .trees import Structure, flatten
 
 MOST = 32  # programs that one compiled function keeps; the one that was not used for longest goes first
@@ -123,8 +123,10 @@ class Compiled:
     def _build(self, args: tuple[Any, ...]) -> Code:
         """Trace the function and generate its code."""
         reach = Reach(self._f)
-        program, written = traced(self._f, args, reach)
-        program = reduced(program)
+        with undrawn(reach.generators.values()):
+            program, written = traced(self._f, args)
+            _refuse_floats(program, args)
+            program = reduced(program)
         emitter = Emitter(program, {}, unchanging(program, reach))
         count = len(program.outputs) - len(written)
         results = emitter.fresh(program.outputs[:count])
@@ -155,14 +157,35 @@ def _key(args: tuple[Any, ...]) -> tuple[Any, list[Any], bool]:
     return tuple(key), given, live
 
 
-class Code:
-    """Generated code: `enter` takes the arrays out of arguments that fit, `run` computes, `valid` says whether it may."""
+def _refuse_floats(program: Program, args: tuple[Any, ...]) -> None:
+    """Raise TypeError for a Python float beside narrow arrays: NumPy lets it take their dtype, an input has its own."""
+    if any(isinstance(each, (float, complex)) and not isinstance(each, np.generic) for each in flatten(args)[0]):
+        results = (each for operation in program.operations for each in operation.outputs)
+        for each in (*program.inputs, *program.captured, *results):
+            if each.dtype.kind in "fc" and np.finfo(each.dtype).bits < 64:
+                raise TypeError(
+                    f"compile: {program.name} is given a Python float and computes with {each.dtype}, which it would "
+                    f"widen: pass np.{each.dtype}(value), or let the function capture the number."
+                )
 
-    def __init__(self, run: Callable[..., Any], source: str, enter: Callable[..., Any], valid: Callable[[], bool]) -> None:
+
+class Code:
+    """Generated code: `enter` takes the arrays out of arguments that fit, `valid` says whether what was captured is
+    unchanged, `run` computes; `memory` is the bytes that it keeps."""
+
+    def __init__(
+        self,
+        run: Callable[..., Any],
+        source: str,
+        enter: Callable[..., Any],
+        valid: Callable[[], bool],
+        memory: int,
+    ) -> None:
         self.run = run
         self.source = source
         self.enter = enter
         self.valid = valid
+        self.memory = memory
 
 
 def unchanging(program: Program, reach: Reach) -> set[Variable]:
@@ -177,11 +200,12 @@ def finished(
     program: Program, emitter: Emitter, lines: list[str], reach: Reach
 ) -> Code:
     """The generated function of a program."""
-    source = _function(program.name, [each.name for each in program.inputs], lines)
+    name = emitter.bind(program.name, program)  # a name that no value has
+    source = _function(name, [each.name for each in program.inputs], lines)
     filename = f"<compiled {program.name} {next(_numbers)}>"
     linecache.cache[filename] = len(source), None, source.splitlines(keepends=True), filename
-    run = _executed(source, filename, emitter.names, program.name)
-    return Code(run, source, _entry(program), _validity(reach, emitter))
+    run = _executed(source, filename, emitter.names, name)
+    return Code(run, source, _entry(program), _validity(reach, emitter), emitter.pool.bytes)
 
 
 def _function(name: str, parameters: list[str], lines: list[str]) -> str:

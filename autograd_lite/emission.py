@@ -140,7 +140,8 @@ class Emitter:
             for place in inputs:
                 if place.storage is None or place.array is None or not self._ends(place, operation, i):
                     continue
-                if (place.array.shape, place.array.dtype) == (variable.shape, variable.dtype):
+                whole = place.array.nbytes == place.storage.memory.size and place.array.flags.forc
+                if whole and (place.array.shape, place.array.dtype) == (variable.shape, variable.dtype):
                     again = Place(variable.name, place.array, place.storage)
                     self.names[variable.name] = place.array
                     self._hold(variable, place.storage)
@@ -193,7 +194,7 @@ class Emitter:
             return None
         result, inputs, settings = operation.outputs[0], operation.inputs, operation.settings
         arrays = [each for each in inputs if isinstance(each, Variable)]
-        if passes_on(operation) and (operation.primitive is not GETITEM or len(inputs) == 1):
+        if passes_on(operation):
             return self._passed
         if called in _FILLED and settings.keys() <= {"dtype"}:
             return self._filled

@@ -6,7 +6,8 @@ Read next: `emission.py`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from .custom import CustomPrimitive
-from .guards import Reach
 from .lifting import LOG_SOFTMAX, RELU, SIGMOID, SOFTMAX
 from .passes import Rewriter, common_subexpressions, dead_code, fold_constants, simplify, undetached
 from .program import Operation, Program, Variable
@@ -22,16 +22,23 @@ from .recording import Leaf
 from .tracing import trace
 
 
-def traced(f: Callable[..., Any], args: tuple[Any, ...], reach: Reach) -> tuple[Program, list[Leaf]]:
+@contextmanager
+def undrawn(generators: Iterable[np.random.Generator]) -> Iterator[None]:
+    """Leave generators as they were, so that the first run draws what the function itself would have drawn."""
+    states = [(each.bit_generator, each.bit_generator.state) for each in generators]
+    try:
+        yield
+    finally:
+        for generator, state in states:
+            generator.state = state
+
+
+def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[Leaf]]:
     """The program of `f` with what it writes into tensors as further outputs, and those tensors' leaves.
 
-    Generators are left as they were found, so that the first run draws what the function would have drawn. Raises
-    RuntimeError if a second trace gives another program: then something is drawn at random, or counted.
+    Raises RuntimeError if a second trace gives another program: then something is drawn at random, or counted.
     """
-    states = [(each.bit_generator, each.bit_generator.state) for each in reach.generators.values()]
     first, second = trace(f, *args), trace(f, *args)
-    for generator, state in states:
-        generator.state = state
     difference = _difference(first, second)
     if difference:
         raise RuntimeError(
@@ -59,8 +66,8 @@ def _difference(first: Program, second: Program) -> str:
         if [each.form for each in one.outputs] != [each.form for each in two.outputs]:
             return str(one)
         twin.update(zip(one.outputs, two.outputs, strict=True))
-    ends = [(*each.outputs, *itertools.chain(*each.updates)) for each in (first, second)]
-    return "" if _matches(*ends, twin) else "what it returns or writes"
+    one_ends, two_ends = ((*each.outputs, *itertools.chain(*each.updates)) for each in (first, second))
+    return "" if _matches(one_ends, two_ends, twin) else "what it returns or writes"
 
 
 def _same_array(a: Leaf, b: Leaf) -> bool:

@@ -21,7 +21,7 @@ from autograd_lite.joint import with_gradients
 from autograd_lite.lifting import lift
 from autograd_lite.program import Program, Variable
 from autograd_lite.recording import Array, Leaf, no_grad, tick
-from autograd_lite.retracing import reduced, traced
+from autograd_lite.retracing import reduced, traced, undrawn
 
 from .optim import SGD, Optimizer
 from .seeding import default_rng
@@ -58,10 +58,9 @@ class CompiledStep(Compiled):
         forward, optimizer = self._f, self._optimizer
         reach = Reach(forward, *(group["params"] for group in optimizer.param_groups))
         reach.keeps_length(optimizer.param_groups)
-        generator = default_rng()
-        reach.generators[id(generator)] = generator
-        program, written = traced(forward, args, reach)
-        program, trained = _differentiated(program, args, len(written))
+        with undrawn([default_rng(), *reach.generators.values()]):
+            program, written = traced(forward, args)
+            program, trained = _differentiated(program, args, len(written))
         gradients = program.outputs[1 : 1 + len(trained)]
         owned = {each._node for group in optimizer.param_groups for each in group["params"]}
         flats = _flat(trained, optimizer)
@@ -159,7 +158,6 @@ def _update(
     special = [f"{name}[{key!r}]" for name in groups for key in ("momentum", "weight_decay", "maximize")]
     multiply, subtract = emitter.function(np.multiply), emitter.function(np.subtract)
     lines = [f"if {' or '.join(special)}:", f"    {step}()", "else:"]
-    lines.append(f"    now = {emitter.bind('tick', tick)}()")
     for name, group in zip(groups, optimizer.param_groups, strict=True):
         lines.append(f"    lr = {name}['lr']")
         leaves = [each._node for each in group["params"] if each._node in flats]
@@ -174,5 +172,5 @@ def _update(
                     label = _label(program, leaf)
                     now, change = emitter.view(leaf.array, label), emitter.bind(f"change_{label}", part)
                     lines.append(f"    {subtract}({now}, {change}, {now})")
-                    lines.append(f"    {emitter.bind('leaf_' + label, leaf)}.when = now")
+                    lines.append(f"    {emitter.bind('leaf_' + label, leaf)}.when = {emitter.bind('tick', tick)}()")
     return lines

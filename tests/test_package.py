@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("autograd_lite", "nn")
 
 ENGINE = """
-    Program Tensor check_backprop checkpoint detect_anomaly draw enable_grad grad gradcheck hessian hvp
+    Program Tensor check_backprop checkpoint compile detect_anomaly draw enable_grad grad gradcheck hessian hvp
     is_grad_enabled jacobian jvp no_grad primitive scope tensor trace value_and_grad vjp
 """.split()
 

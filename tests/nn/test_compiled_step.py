@@ -1,0 +1,279 @@
+"""A compiled training step takes the steps of the eager one: losses, gradients, weights, states and random draws."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_lite as ag
+import nn
+
+Build = Callable[[], nn.Module]
+
+
+def dense() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(3, 5, dtype=np.float64), nn.Tanh(), nn.Linear(5, 4, dtype=np.float64), nn.Sigmoid(),
+        nn.Linear(4, 2, dtype=np.float64),
+    )  # fmt: skip
+
+
+class Tied(nn.Module):
+    """One weight, used twice."""
+
+    def __init__(self) -> None:
+        self.inner = nn.Linear(3, 3, dtype=np.float64)
+        self.out = nn.Linear(3, 2, dtype=np.float64)
+
+    def forward(self, x: Any) -> Any:
+        return self.out(np.tanh(self.inner(np.tanh(self.inner(x)))) @ self.inner.weight)
+
+
+def normalised() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(3, 6, dtype=np.float64), nn.BatchNorm1d(6, dtype=np.float64), nn.ReLU(),
+        nn.Linear(6, 2, dtype=np.float64),
+    )  # fmt: skip
+
+
+def layer_normalised() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(3, 6, dtype=np.float64), nn.LayerNorm(6, dtype=np.float64), nn.GELU(), nn.Linear(6, 2, dtype=np.float64)
+    )
+
+
+def dropped() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(3, 8, dtype=np.float64), nn.Dropout(0.3), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2, dtype=np.float64)
+    )
+
+
+MODELS: dict[str, Build] = {
+    "dense": dense, "tied": Tied, "batch norm": normalised, "layer norm": layer_normalised, "dropout": dropped,
+}  # fmt: skip
+
+OPTIMIZERS: dict[str, Callable[[Any], nn.optim.Optimizer]] = {
+    "SGD": lambda p: nn.optim.SGD(p, lr=0.1),
+    "momentum": lambda p: nn.optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.2, weight_decay=0.01),
+    "nesterov": lambda p: nn.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "maximize": lambda p: nn.optim.SGD(p, lr=0.01, maximize=True),
+    "Adam": lambda p: nn.optim.Adam(p, lr=0.01, weight_decay=0.1),
+    "amsgrad": lambda p: nn.optim.Adam(p, lr=0.01, amsgrad=True),
+    "AdamW": lambda p: nn.optim.AdamW(p, lr=0.01),
+    "RMSprop": lambda p: nn.optim.RMSprop(p, lr=0.01),
+    "Adagrad": lambda p: nn.optim.Adagrad(p, lr=0.01),
+}
+
+
+class Pair:
+    """The same training twice: eager, and compiled, each with a random generator of the same seed."""
+
+    def __init__(
+        self,
+        build: Build,
+        optimizer: Callable[[Any], nn.optim.Optimizer] = OPTIMIZERS["SGD"],
+        loss: Callable[..., Any] | None = None,
+    ) -> None:
+        nn.manual_seed(0)
+        self.models = [build()]
+        self.models.append(copy.deepcopy(self.models[0]))
+        self.loss = nn.MSELoss() if loss is None else loss
+        self.optimizers = [optimizer(model.parameters()) for model in self.models]
+        self.steps = [
+            nn.TrainStep(model, self.loss, each, compile=compiled)
+            for model, each, compiled in zip(self.models, self.optimizers, (False, True), strict=True)
+        ]
+        self.states = [nn.seeding.get_state()] * 2
+
+    def step(self, x: Any, y: Any) -> None:
+        losses = []
+        for i, each in enumerate(self.steps):
+            nn.seeding.set_state(self.states[i])
+            losses.append(each(x, y))
+            self.states[i] = nn.seeding.get_state()
+        assert type(losses[1]) is float
+        np.testing.assert_allclose(losses[1], losses[0], rtol=1e-12)
+        self.compare()
+
+    def compare(self) -> None:
+        assert self.states[0] == self.states[1], "other random numbers were drawn"
+        eager, compiled = (dict(model.named_parameters()) for model in self.models)
+        for name, each in eager.items():
+            mine = compiled[name].grad
+            if each.grad is None:
+                assert mine is None
+            else:
+                assert type(mine) is np.ndarray
+                assert mine.shape == each.shape
+                np.testing.assert_allclose(mine, each.grad, rtol=1e-11, atol=1e-13, err_msg=name)
+        for name, value in self.models[0].state_dict().items():
+            np.testing.assert_allclose(self.models[1].state_dict()[name], value, rtol=1e-11, atol=1e-12, err_msg=name)
+
+
+def batch(rows: int = 6, seed: int = 0) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((rows, 3)), rng.standard_normal((rows, 2))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models(name: str) -> None:
+    pair = Pair(MODELS[name])
+    for k in range(5):
+        pair.step(*batch(seed=k))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers(name: str) -> None:
+    pair = Pair(dense, OPTIMIZERS[name])
+    for k in range(5):
+        pair.step(*batch(seed=k))
+
+
+def test_groups_with_rates_of_their_own_and_a_schedule() -> None:
+    def two(parameters: Any) -> nn.optim.Optimizer:
+        first, *rest = parameters
+        return nn.optim.SGD([{"params": [first], "lr": 0.5}, {"params": rest}], lr=0.1)
+
+    pair = Pair(dense, two)
+    schedules = [nn.optim.lr_scheduler.ExponentialLR(each, 0.5) for each in pair.optimizers]
+    for k in range(5):
+        pair.step(*batch(seed=k))
+        for each in schedules:
+            each.step()
+    for each in pair.optimizers:
+        each.param_groups[0]["momentum"] = 0.9
+    for k in range(3):
+        pair.step(*batch(seed=k))
+
+
+def test_batches_of_several_sizes() -> None:
+    pair = Pair(dense)
+    for rows in (6, 2, 300, 6, 1, 300):
+        pair.step(*batch(rows))
+
+
+def test_train_and_eval() -> None:
+    pair = Pair(normalised)
+    for mode in (True, False, True):
+        for model in pair.models:
+            model.train(mode)
+        for k in range(2):
+            pair.step(*batch(seed=k))
+
+
+def test_frozen_layers_and_new_layers() -> None:
+    pair = Pair(dense)
+    pair.step(*batch())
+    for model in pair.models:
+        model[0].requires_grad_(False)
+    pair.step(*batch(seed=1))
+    pair.step(*batch(seed=2))
+    for model in pair.models:
+        model[0].requires_grad_(True)
+        model[1] = nn.ReLU()
+    pair.step(*batch(seed=3))
+
+
+def test_loaded_weights_and_another_dtype() -> None:
+    pair = Pair(dense)
+    pair.step(*batch())
+    nn.manual_seed(5)
+    state = dense().state_dict()
+    for model in pair.models:
+        model.load_state_dict(state)
+    pair.step(*batch(seed=1))
+    narrow = [model.to(np.float32) for model in pair.models]
+    x, y = (each.astype(np.float32) for each in batch())
+    losses = [step(x, y) for step in pair.steps]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert next(narrow[1].parameters()).grad.dtype == np.float32
+
+
+def test_a_group_added_later() -> None:
+    def first_only(parameters: Any) -> nn.optim.Optimizer:
+        return nn.optim.SGD(list(parameters)[:2], lr=0.1)
+
+    pair = Pair(dense, first_only)
+    pair.step(*batch())
+    pair.step(*batch(seed=1))  # the other gradients are added up, since no optimizer clears them
+    for model, optimizer in zip(pair.models, pair.optimizers, strict=True):
+        optimizer.add_param_group({"params": list(model.parameters())[2:]})
+    pair.step(*batch(seed=2))
+
+
+def test_optimizer_state_goes_from_one_to_the_other() -> None:
+    pair = Pair(dense, OPTIMIZERS["Adam"])
+    for k in range(3):
+        pair.step(*batch(seed=k))
+    pair.optimizers[1].load_state_dict(pair.optimizers[0].state_dict())
+    pair.step(*batch(seed=4))
+
+
+def test_labels() -> None:
+    pair = Pair(lambda: nn.Linear(3, 4, dtype=np.float64), loss=nn.CrossEntropyLoss())
+    x = batch()[0]
+    for k in range(3):
+        pair.step(x, np.array([0, 3, 1, 2, 0, k]))
+    with pytest.raises(IndexError, match="label 4"):
+        pair.steps[1](x, np.array([0, 1, 2, 3, 4, 0]))
+    pair.compare()
+
+
+def test_a_nan_target_is_named_and_nothing_is_trained() -> None:
+    pair = Pair(dense)
+    pair.step(*batch())
+    x, y = batch(seed=1)
+    y[2, 1] = np.nan
+    with pytest.raises(ValueError, match=r"nan at position \[2, 1\]"):
+        pair.steps[1](x, y)
+    pair.optimizers[0].zero_grad()
+    pair.optimizers[1].zero_grad()
+    pair.compare()
+
+
+def test_a_history_from_before_a_step_raises() -> None:
+    model = dense()
+    step = nn.TrainStep(model, nn.MSELoss(), nn.optim.SGD(model.parameters(), lr=0.1), compile=True)
+    x, y = batch()
+    step(x, y)
+    loss = nn.MSELoss()(model(x), y)
+    step(x, y)
+    with pytest.raises(RuntimeError, match="was written to"):
+        loss.backward()
+
+
+def test_what_cannot_be_compiled_is_refused() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            self.layer = nn.Linear(3, 2, dtype=np.float64)
+
+        def forward(self, x: Any) -> Any:
+            y = self.layer(x)
+            return y if np.sum(y) > 0 else -y
+
+    model = Branching()
+    step = nn.TrainStep(model, nn.MSELoss(), nn.optim.SGD(model.parameters()), compile=True)
+    with pytest.raises(TypeError, match="freeze"):
+        step(*batch())
+    vector = nn.TrainStep(dense(), nn.MSELoss(reduction="none"), nn.optim.SGD(model.parameters()), compile=True)
+    with pytest.raises(TypeError, match="one number"):
+        vector(*batch())
+
+
+def test_the_source() -> None:
+    model = dense()
+    step = nn.TrainStep(model, nn.MSELoss(), nn.optim.SGD(model.parameters(), lr=0.1), compile=True)
+    step(*batch())
+    assert "np_tanh(" in step.source
+    with pytest.raises(RuntimeError, match="compile=True"):
+        _ = nn.TrainStep(model, nn.MSELoss(), nn.optim.SGD(model.parameters(), lr=0.1)).source
+
+
+def test_tensors_as_batches() -> None:
+    pair = Pair(dense)
+    x, y = batch()
+    pair.step(ag.tensor(x), ag.tensor(y))
