@@ -299,6 +299,44 @@ def test_what_has_no_rule_names_the_remedy(f: Any, word: str) -> None:
         lambda: np.select([], []), lambda: np.select([X > 0], []),
         lambda: np.bincount(np.array([0, 1]), weights=X[0, :1]),
         lambda: np.take_along_axis(X, np.array([0]), 1), lambda: np.diag(ag.tensor(1.0)),
+        lambda: np.cumulative_sum(X) if hasattr(np, "cumulative_sum") else np.cumsum(X, axis=9),
+        lambda: np.max(X, where=X > 0),
+        lambda: np.diff(ag.tensor(1.0)), lambda: np.gradient(X, edge_order=3), lambda: np.gradient(X[:1], axis=0),
+        lambda: np.gradient(X, np.ones(5), axis=0), lambda: np.linspace(X, 1.0, -1), lambda: np.vander(X),
+        lambda: np.einsum("ij,jk->ik", X), lambda: np.einsum("ij->i", X, nonsense=1), lambda: np.block((X, X)),
+        lambda: np.block([[X], X]), lambda: np.array_split(X, 0), lambda: np.array_split(X, 2, axis=4),
+        lambda: np.vsplit(X[0], 2),
+        lambda: np.linalg.tensorinv(X, ind=0), lambda: np.linalg.norm(X[0], "fro"),
+        lambda: np.linalg.norm(X, axis=(0, 0)),
+        lambda: np.linalg.norm(X, axis=(0, 1, 0)), lambda: np.linalg.matrix_norm(X[0]),
+        lambda: np.linalg.norm(X.reshape(2, 2, 1), 1),
+        lambda: np.linalg.outer(X, X[0]), lambda: np.convolve(X[0], X[0], mode="nonsense"),
+        lambda: np.average(X, axis=0, weights=X[0, :1]),
+        lambda: np.take(X, [0.5]), lambda: np.take(X, 0, axis=3), lambda: np.take_along_axis(X, np.array([[0.5]]), 1),
+        lambda: np.take_along_axis(X, np.array([[0]]), 5), lambda: np.select([np.array([1, 0])], [X]),
+        lambda: np.piecewise(X, [X > 0], [1, 2, 3]),
+        lambda: np.repeat(X, -1), lambda: np.repeat(X, 2, axis=5), lambda: np.resize(X, (-1, 2)),
+        lambda: np.rollaxis(X, 7),
+        lambda: np.quantile(X[:0], 0.5, axis=0), lambda: np.pad(X, 1, nonsense=2),
+        lambda: np.pad(X, 1, "nonsense"), lambda: np.pad(X, 0.5),
+        lambda: np.clip(X, 0, 1, min=0), lambda: X[0.5], lambda: np.split(X, 2, axis=9),
+        lambda: np.median(X, axis=5), lambda: np.quantile(X, 0.5, axis=(0, 0)), lambda: np.diff(X, axis=7),
+        lambda: np.gradient(X, axis=4),
+        lambda: np.trapezoid(X, axis=3), lambda: np.pad(X, {5: 1}), lambda: np.nanmedian(X, axis=-3),
+        lambda: np.unwrap(X, axis=2),
+        lambda: np.apply_along_axis(np.sum, 3, X), lambda: np.fft.fftn(X, axes=(0, 4)), lambda: np.fft.rfft(X, axis=2),
+        lambda: np.average(X, axis=4), lambda: np.nanmean(X, axis=3), lambda: np.cumprod(X, axis=2),
+        lambda: np.insert(X, 0, 1.0, axis=2),
+        lambda: np.delete(X, 0, axis=2), lambda: np.rot90(X, 1, (0, 2)), lambda: np.stack([X, X], axis=4),
+        lambda: np.vecdot(X, X, axis=3),
+        lambda: np.cross(X, X, axis=3), lambda: np.sort(X, axis=2), lambda: np.partition(X, 0, axis=3),
+        lambda: np.partition(X, 9),
+        lambda: np.tensordot(X, X, ([3], [0])), lambda: np.diagonal(X, 0, 0, 5), lambda: np.trace(X, 0, 1, 1),
+        lambda: np.std(X, axis=2),
+        lambda: np.ptp(X, axis=2), lambda: np.fft.fftshift(X, axes=3), lambda: np.linalg.vector_norm(X, axis=2),
+        lambda: np.compress([True], X, axis=3),
+        lambda: np.concatenate([X, X], axis=2), lambda: np.dsplit(X, 2), lambda: np.expand_dims(X, (0, 0)),
+        lambda: np.moveaxis(X, 0, 4),
     ],
 )  # fmt: skip
 def test_bad_calls_raise_as_numpys_do(f: Any) -> None:
@@ -314,3 +352,36 @@ def test_a_compositions_line_is_its_callers(f: Any) -> None:
         x += 10
     with pytest.raises(RuntimeError, match=r"test_conventions\.py:\d+"):
         result.backward()
+
+
+def test_whole_numbers_and_unusual_inputs() -> None:
+    whole = ag.tensor([[3, 1], [2, 2]])
+    for f in (
+        np.linalg.norm,
+        np.median,
+        np.nanmax,
+        np.i0,
+        lambda x: np.pad(x, 1, "mean"),
+        np.nan_to_num,
+        lambda x: np.diff(x > 1),
+    ):
+        wanted = f(whole.data)
+        assert_allclose(f(whole), wanted)
+        assert np.asarray(f(whole)).dtype == np.asarray(wanted).dtype
+    z = ag.tensor([1 + 1j * np.inf, 2.0])
+    assert_array_equal(np.nan_to_num(z), np.nan_to_num(z.data))
+    assert_array_equal(np.resize(ag.tensor(np.zeros((0,))), 2), np.zeros(2))
+    assert_array_equal(np.bincount(ag.tensor([1, 1, 3])), [0, 2, 0, 1])
+    assert_array_equal(np.trim_zeros(ag.tensor([0.0, 0.0])), np.zeros(0))
+    assert_array_equal(np.pad(X, {0: 1, -1: (0, 2)}).data, np.pad(X.data, ((1, 1), (0, 2))))
+    assert_array_equal(np.unravel_index(ag.tensor(5), (2, 3)), (1, 2))
+    with pytest.raises(TypeError, match="copy"):
+        np.nan_to_num(X, copy=False)
+    with pytest.raises(NotImplementedError, match="vectors"):
+        np.trim_zeros(X)
+    with pytest.raises(NotImplementedError, match="coefficients"):
+        np.polyfit(X[0], X[1], 1, cov=True)
+    with pytest.raises(NotImplementedError, match="eigh"):
+        np.linalg.svd(X, hermitian=True)
+    with pytest.raises(NotImplementedError, match="weights"):
+        np.nanquantile(X, 0.5, weights=np.ones((2, 2)), method="inverted_cdf")

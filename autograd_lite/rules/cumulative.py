@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..primitives import Primitive, composite, rule
 
@@ -80,7 +81,7 @@ if hasattr(np, "cumulative_sum"):  # NumPy 2.1
 
 def along(x: Any, axis: int, part: Any) -> Any:
     """x[..., part, ...] with the part at one axis."""
-    return x[(slice(None),) * (axis % x.ndim) + (part,)]
+    return x[(slice(None),) * normalize_axis_index(axis, x.ndim) + (part,)]
 
 
 @composite(np.diff)
@@ -92,12 +93,13 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append:
         return a
     if a.ndim == 0:
         raise ValueError("np.diff needs at least one axis.")
+    axis = normalize_axis_index(axis, a.ndim)
     ends: list[Any] = []
     for end in (prepend, a, append):
         if end is np._NoValue:
             continue
         if np.ndim(end) == 0:
-            end = np.broadcast_to(end, tuple(1 if i == axis % a.ndim else m for i, m in enumerate(a.shape)))
+            end = np.broadcast_to(end, tuple(1 if i == axis else m for i, m in enumerate(a.shape)))
         ends.append(end)
     x = np.concatenate(ends, axis=axis) if len(ends) > 1 else a
     for _ in range(n):
@@ -131,8 +133,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 @composite(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """np.gradient: slopes by central differences, differentiable in the values and in the coordinates."""
-    axes = tuple(range(f.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(each % f.ndim for each in axes)
+    axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
     if len(varargs) not in (0, 1, len(axes)):
         raise TypeError(f"np.gradient: {len(varargs)} spacings for {len(axes)} axes.")
     if edge_order not in (1, 2):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..primitives import Primitive, composite, nondifferentiable, rule
 from .complex import conjugated
@@ -32,7 +33,7 @@ def unreduced(values: Any, ndim: int, axis: Any, keepdims: bool) -> Any:
 
 def reduced_last(x: Any, axis: Any) -> Any:
     """x with the reduced axes moved to the end and made one."""
-    axes = axes_of(axis, x.ndim)
+    axes = axes_of(axis, x.ndim) if axis is None or x.ndim == 0 else normalize_axis_tuple(axis, x.ndim)
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     count = int(np.prod([x.shape[i] for i in axes], dtype=int))
     return np.reshape(np.transpose(x, kept + axes), tuple(x.shape[i] for i in kept) + (count,))

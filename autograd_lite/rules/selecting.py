@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..primitives import Primitive, composite, nondifferentiable, refuse
 from ..recording import Recorded
@@ -41,7 +42,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
         raise IndexError(f"np.take_along_axis: indices must be integers, not {indices.dtype}.")
     if arr.ndim != indices.ndim:
         raise ValueError(f"np.take_along_axis: shapes {arr.shape} and {indices.shape} must have as many axes.")
-    axis %= arr.ndim
+    axis = normalize_axis_index(axis, arr.ndim)
     places: list[Any] = [
         np.reshape(np.arange(n), tuple(-1 if j == i else 1 for j in range(arr.ndim))) for i, n in enumerate(arr.shape)
     ]

@@ -11,6 +11,7 @@ import operator
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..primitives import Primitive, composite, rule
 
@@ -134,11 +135,7 @@ def matrix_transpose(x: Any, /) -> Any:
 @composite(np.flip)
 def flip(m: Any, axis: Any = None) -> Any:
     """np.flip: entries in reverse order along axes; a view, as in NumPy."""
-    axes = range(m.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    for each in axes:
-        if not -m.ndim <= each < m.ndim:
-            raise np.exceptions.AxisError(each, m.ndim, "np.flip")
-    chosen = {operator.index(each) % m.ndim for each in axes}
+    chosen = range(m.ndim) if axis is None else normalize_axis_tuple(axis, m.ndim)
     return m[tuple(slice(None, None, -1) if i in chosen else slice(None) for i in range(m.ndim))]
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..primitives import Primitive, composite, rule
 from .cumulative import along
 from .index import at
-from .shape import plain
 
 
 def _window_settings(ndim: int, window_shape: Any, axis: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -61,19 +61,33 @@ PAD = Primitive(
 )
 
 
+ROUNDED = Primitive(np.pad, arrays=1)
+
+# NumPy's modes and the one keyword that each takes
+MODES = {
+    "constant": "constant_values", "edge": None, "empty": None, "wrap": None, "linear_ramp": "end_values",
+    "reflect": "reflect_type", "symmetric": "reflect_type",
+    "maximum": "stat_length", "mean": "stat_length", "median": "stat_length", "minimum": "stat_length",
+}  # fmt: skip
+
+
 @composite(np.pad)
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **settings: Any) -> Any:
     """np.pad in all its modes; the constants, which may be tensors, get their gradient too."""
     widths: Any = _widths(pad_width, array.ndim)
+    if callable(mode):
+        raise NotImplementedError(
+            "np.pad with a function of your own has no gradient rule; NumPy's own modes have one."
+        )
+    if mode not in MODES or settings.keys() - {MODES[mode]}:
+        raise ValueError(f"np.pad: mode {mode!r} with {sorted(settings)} is not supported.")
     if mode == "constant":
         padded = PAD(array, widths=widths)
-        constants = settings.pop("constant_values", 0)
-        _no_more(settings, mode)
+        constants = settings.get("constant_values", 0)
         if isinstance(constants, (int, float)) and constants == 0:
             return padded
         return _with_constants(padded, array.shape, widths, constants)
     if mode == "empty":
-        _no_more(settings, mode)
         return PAD(array, widths=widths)
     if mode in ("edge", "wrap") or (
         mode in ("reflect", "symmetric") and settings.get("reflect_type", "even") == "even"
@@ -81,26 +95,23 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **settings: Any) -> 
         places = np.pad(np.arange(array.size).reshape(array.shape), widths, mode, **settings)
         return np.take(np.ravel(array), places)
     if array.dtype.kind not in "fc":  # NumPy rounds, and no gradient is asked for
-        return np.pad(plain(array), widths, mode, **settings)
+        return ROUNDED(array, pad_width=widths, mode=mode, **settings)
     if mode in ("reflect", "symmetric", "linear_ramp", "mean"):
         for axis, width in enumerate(widths):
             array = _linear_pad(array, axis, width, mode, settings)
         return array
-    if mode in ("maximum", "minimum", "median"):
-        lengths = settings.pop("stat_length", None)
-        _no_more(settings, mode)
-        statistic = {"maximum": np.max, "minimum": np.min, "median": np.median}[mode]
-        for axis, width in enumerate(widths):
-            length = None if lengths is None else np.broadcast_to(lengths, (len(widths), 2))[axis]
-            array = _statistic_pad(array, axis, width, statistic, length)
-        return array
-    raise NotImplementedError(f"np.pad(mode={mode!r}) has no gradient rule; the modes that NumPy names have one.")
+    lengths = settings.get("stat_length")
+    statistic = {"maximum": np.max, "minimum": np.min, "median": np.median}[mode]
+    for axis, width in enumerate(widths):
+        length = None if lengths is None else np.broadcast_to(lengths, (len(widths), 2))[axis]
+        array = _statistic_pad(array, axis, width, statistic, length)
+    return array
 
 
 def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """For every axis how much goes before and after."""
     if isinstance(pad_width, dict):
-        given = {axis % ndim: width for axis, width in pad_width.items()}
+        given = {normalize_axis_index(axis, ndim): width for axis, width in pad_width.items()}
         pad_width = [
             given.get(axis, 0) if np.ndim(given.get(axis, 0)) else (given.get(axis, 0),) * 2 for axis in range(ndim)
         ]
@@ -108,11 +119,6 @@ def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     if pairs.dtype.kind not in "iu" or (pairs < 0).any():
         raise ValueError(f"np.pad: pad_width {pad_width} must be integers that are not negative.")
     return tuple((int(before), int(after)) for before, after in pairs)
-
-
-def _no_more(settings: dict[str, Any], mode: str) -> None:
-    if settings:
-        raise ValueError(f"np.pad: mode {mode!r} does not take {', '.join(sorted(settings))}.")
 
 
 def _with_constants(padded: Any, shape: tuple[int, ...], widths: Any, constants: Any) -> Any:
