@@ -12,11 +12,12 @@ from .drawing import draw
 from .program import Program
 from .recomputing import checkpoint
 from .recording import enable_grad, is_grad_enabled, no_grad, scope
+from .source import backprop_source
 from .tensors import Tensor, tensor
 from .tracing import trace
 
 __all__ = [
-    "Program", "Tensor", "check_backprop", "checkpoint", "compile", "detect_anomaly", "draw", "enable_grad", "grad",
-    "gradcheck", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "no_grad", "primitive", "scope", "tensor", "trace",
-    "value_and_grad", "vjp",
+    "Program", "Tensor", "backprop_source", "check_backprop", "checkpoint", "compile", "detect_anomaly", "draw",
+    "enable_grad", "grad", "gradcheck", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "no_grad", "primitive",
+    "scope", "tensor", "trace", "value_and_grad", "vjp",
 ]  # fmt: skip

@@ -10,7 +10,9 @@ Read next: `expressions.py`.
 from __future__ import annotations
 
 import ast
+import inspect
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -19,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from .naming import identifier
-from .passes import Rewriter, rewrite
+from .naming import distinct, identifier
+from .passes import Rewriter, draws, rewrite
 from .primitives import Primitive, public_name
 from .program import Operation, Program, Variable, _compute, _value
 from .rendering import SIGNS
@@ -53,7 +55,7 @@ def expanded(program: Program, args: tuple[Any, ...]) -> Program:
     ...     return x + x
     >>> program = ag.trace(lambda x: np.exp(twice(x)), np.ones(2))
     >>> [str(each) for each in expanded(program, (np.ones(2),)).operations]
-    ['twice: float64[2] = x + x', 'exp: float64[2] = np.exp(twice)']
+    ['twice_1: float64[2] = x + x', 'exp: float64[2] = np.exp(twice_1)']
     """
     whole: set[Primitive] = set()
     while any(not has_a_name(each.primitive) and each.primitive not in whole for each in program.operations):
@@ -75,7 +77,7 @@ def _body(state: Rewriter, operation: Operation, table: dict[Variable, Any], who
     if has_a_name(primitive) or primitive in whole:
         return operation
     original = next(each for each in state.program.operations if each.outputs is operation.outputs)
-    if any(isinstance(each, np.random.Generator) for each in operation.settings.values()):
+    if draws(operation):
         raise NotImplementedError(
             f"backprop_source: {primitive.label} ({operation.line}) draws random numbers: evaluate the model with "
             "model.eval(), or make the mask an argument."
@@ -152,6 +154,34 @@ def transplanted(primitive: Primitive, name: str, texts: dict[str, str]) -> None
     _copied(function, name, texts)
 
 
+def constant_line(value: Any, texts: dict[str, str]) -> str:
+    """The name of a named tuple that a setting holds (the sizes of windows, say): it gets a line, after its class."""
+    kind = type(value)
+    name = next((each for each, text in texts.items() if text.endswith(f"= {value!r}")), None)
+    if name is None:
+        if kind.__name__ not in texts:
+            _copied_class(kind, texts)
+        name = next(distinct([kind.__name__.lower()], texts))
+        texts[name] = f"{name} = {value!r}"
+    return name
+
+
+def _copied_class(kind: type, texts: dict[str, str]) -> None:
+    """Put a named tuple's class into `texts`: its fields, and its methods after what they use."""
+    module = sys.modules[kind.__module__]
+    tree = ast.parse("".join(inspect.findsource(kind)[0]))
+    node = next(each for each in ast.walk(tree) if isinstance(each, ast.ClassDef) and each.name == kind.__name__)
+    node = _Cleaner().visit(node)
+    methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
+    fields = kind._fields  # type: ignore[attr-defined]  # a named tuple's
+    made = f"def __init__(self, {', '.join(fields)}):\n" + "\n".join(f"    self.{each} = {each}" for each in fields)
+    node.bases, node.keywords, node.decorator_list = [], [], []
+    node.body = [ast.Expr(ast.Constant(inspect.getdoc(kind) or kind.__name__)), *ast.parse(made).body, *methods]
+    for method in methods:
+        _copy_what_is_used(method, vars(module), texts, kind.__name__)
+    texts[kind.__name__] = ast.unparse(ast.fix_missing_locations(node))
+
+
 def _copied(function: FunctionType, name: str, texts: dict[str, str]) -> None:
     if name in texts:
         return
@@ -162,9 +192,16 @@ def _copied(function: FunctionType, name: str, texts: dict[str, str]) -> None:
     node.name = name
     node.decorator_list = []
     node = _Cleaner().visit(node)
+    _copy_what_is_used(node, function.__globals__, texts, function.__qualname__)
+    del texts[name]
+    texts[name] = ast.unparse(ast.fix_missing_locations(node))
+
+
+def _copy_what_is_used(node: ast.AST, scope: dict[str, Any], texts: dict[str, str], who: str) -> None:
+    """Put the functions and numbers of the module that a definition uses into `texts`."""
     for used in dict.fromkeys(each.id for each in ast.walk(node) if isinstance(each, ast.Name)):
-        value = function.__globals__.get(used)
-        if used not in function.__globals__ or value is np:
+        value = scope.get(used)
+        if used not in scope or used in texts or value is np:
             continue
         if isinstance(value, Primitive):
             value = value.function
@@ -173,9 +210,7 @@ def _copied(function: FunctionType, name: str, texts: dict[str, str]) -> None:
         elif isinstance(value, (int, float, str, tuple, dict)) and _is_literal(value):
             texts[used] = f"{used} = {value!r}"
         else:
-            raise NotImplementedError(f"backprop_source: {function.__qualname__} uses {used}, which cannot be printed.")
-    del texts[name]
-    texts[name] = ast.unparse(ast.fix_missing_locations(node))
+            raise NotImplementedError(f"backprop_source: {who} uses {used}, which cannot be printed.")
 
 
 def _is_literal(value: Any) -> bool:
@@ -187,8 +222,6 @@ def _is_literal(value: Any) -> bool:
 
 def _definition(function: FunctionType) -> ast.FunctionDef:
     """The syntax tree of a function; a lambda's as that of a function that returns."""
-    import inspect
-
     code = function.__code__
     for node in ast.walk(ast.parse("".join(inspect.findsource(function)[0]))):
         if isinstance(node, ast.FunctionDef):
@@ -221,8 +254,7 @@ class _Cleaner(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:  # ast's own name
         self.generic_visit(node)
-        assert node.value is not None
-        return ast.Assign([node.target], node.value)
+        return ast.Pass() if node.value is None else ast.copy_location(ast.Assign([node.target], node.value), node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:  # ast's own name
         if ast.unparse(node.func) == "math.factorial":  # the one function of math that NumPy lacks

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .expansion import has_a_name, numpys_name, transplanted
+from .expansion import constant_line, has_a_name, numpys_name, transplanted
 from .passes import Rewriter, rewrite
 from .pictures import BACKWARD
 from .primitives import PRIMITIVES, Primitive
@@ -129,7 +129,7 @@ class Written:
                 else:
                     self._texts[operation.outputs[0]] = text, level
             elif not has_a_name(operation.primitive):
-                self._helper(operation)
+                self._expression(operation)  # the functions and constants that it needs come first in the text
 
     def maker(self, each: Variable) -> Operation | None:
         """The operation that computes a value; None for inputs and captured values."""
@@ -137,14 +137,16 @@ class Written:
 
     def helpers(self) -> Iterator[str]:
         """The lines of the functions that the program calls beyond NumPy's."""
-        for text in self._helpers.values():
-            if text.startswith("def "):
+        for text in filter(None, self._helpers.values()):
+            if text.startswith(("def ", "class ")):
                 yield from ("", "")
             yield from text.splitlines()
 
     def text(self, value: Any, level: int = -1) -> str:
         """A value as it stands in an expression that binds as strongly as `level`."""
         if not isinstance(value, Variable):
+            if hasattr(value, "_fields"):
+                return constant_line(value, self._helpers)
             shown = number_text(value)
             return f"({shown})" if shown.startswith("-") and level >= 6 else shown
         shown, own = self._texts.get(value, (value.name, _ATOM))
@@ -196,6 +198,8 @@ class Written:
         if primitive.called is np.reshape:
             settings = dict(settings)
             operands.append(literal(settings.pop("shape")))
+            if settings.get("order") == "C":
+                del settings["order"]
         rest = [f"{key}={self.text(each)}" for key, each in settings.items() if not _is_default(primitive, key, each)]
         return f"{self._called(operation)}({', '.join(operands + rest)})", _ATOM
 

@@ -12,7 +12,8 @@ Read next: `passes.py` (what makes the result short), `source.py` (which prints 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +47,8 @@ def with_gradients(program: Program, args: tuple[Any, ...], wanted: Sequence[Var
     _check(program, wanted)
     table = program.bind(args)
     again = _Again(program, list(dict.fromkeys(wanted)), table)
-    found = recorded(again.run, tuple(again.inputs), then=again.way_back)
+    with _undrawn(program):
+        found = recorded(again.run, tuple(again.inputs), then=again.way_back)
     gradients = dict(zip(again.wanted, found.outputs[1:], strict=True))
     built = replace(
         found,
@@ -60,6 +62,19 @@ def with_gradients(program: Program, args: tuple[Any, ...], wanted: Sequence[Var
     new = again.originals(found)
     built = renamed(built, new)
     return replace(built, inputs=program.inputs, statics=program.statics)
+
+
+@contextmanager
+def _undrawn(program: Program) -> Iterator[None]:
+    """Leave the random generators of a program as they were: this run is nobody's."""
+    settings = [each for operation in program.operations for each in operation.settings.values()]
+    generators = [each for each in settings if isinstance(each, np.random.Generator)]
+    states = [each.bit_generator.state for each in generators]
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.bit_generator.state = state
 
 
 def _check(program: Program, wanted: Sequence[Variable]) -> None:

@@ -135,7 +135,7 @@ def common_subexpressions(program: Program) -> Program:
     def visit(state: Rewriter, operation: Operation) -> Any:
         settings = tuple(sorted((key, _key(each)) for key, each in operation.settings.items()))
         key = operation.primitive, tuple(map(_key, operation.inputs)), settings
-        known = first.setdefault(key, operation)
+        known = operation if draws(operation) else first.setdefault(key, operation)
         if known is operation:
             return operation
         for old, new in zip(operation.outputs, known.outputs, strict=True):
@@ -150,6 +150,11 @@ def common_subexpressions(program: Program) -> Program:
         if visit(state, operation) is operation:
             state.keep(operation)
     return renamed(state.finished(), {new: replace(old, kind=new.kind) for new, old in better.items()})
+
+
+def draws(operation: Operation) -> bool:
+    """Whether an operation draws random numbers: it gives something else each time."""
+    return any(isinstance(each, np.random.Generator) for each in operation.settings.values())
 
 
 def _key(value: Any) -> Any:
@@ -201,7 +206,7 @@ def fold_constants(program: Program) -> Program:
     """
     def visit(state: Rewriter, operation: Operation) -> Any:
         constants = all(foldable(state.values, each) for each in (*operation.inputs, *operation.settings.values()))
-        if not constants or len(operation.outputs) > 1:
+        if not constants or draws(operation) or len(operation.outputs) > 1:
             return _with_numbers(state, operation)
         values = [state.values[each].array if isinstance(each, Variable) else each for each in operation.inputs]
         settings = {

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("autograd_lite", "nn")
 
 ENGINE = """
-    Program Tensor backprop_source check_backprop checkpoint compile detect_anomaly draw enable_grad grad gradcheck hessian hvp
-    is_grad_enabled jacobian jvp no_grad primitive scope tensor trace value_and_grad vjp
+    Program Tensor backprop_source check_backprop checkpoint compile detect_anomaly draw enable_grad grad gradcheck
+    hessian hvp is_grad_enabled jacobian jvp no_grad primitive scope tensor trace value_and_grad vjp
 """.split()
 
 NN = """
