@@ -84,13 +84,14 @@ class Compiled:
         if kwargs:
             bound = inspect.signature(self._f).bind(*args, **kwargs)
             if bound.kwargs:
-                raise TypeError(f"{self!r}: pass {', '.join(bound.kwargs)} by position: what is compiled has no keywords.")
+                names = ", ".join(bound.kwargs)
+                raise TypeError(f"{self!r}: pass {names} by position: what is compiled has no keywords.")
             args = bound.args
         if thread.mode.tracing:
             return self._f(*args)
         with self._lock:
             if self._busy:
-                raise RuntimeError(f"{self!r} is called from inside itself: its memory is in use. Compile the outer one.")
+                raise RuntimeError(f"{self!r} is called from inside itself, and its memory is in use.")
             self._busy = True
             try:
                 code = self._last
@@ -191,9 +192,8 @@ class Code:
 def unchanging(program: Program, reach: Reach) -> set[Variable]:
     """The captured values that are no tensors: what they hold is watched, so that it counts as known."""
     tensors = {each._node for each in reach.tensors.values()}
-    return {
-        each for each, leaf in program.values.items() if each.kind == "constant" and leaf not in tensors and not leaf.live
-    }
+    fixed = ((each, leaf) for each, leaf in program.values.items() if each.kind == "constant")
+    return {each for each, leaf in fixed if leaf not in tensors and not leaf.live}
 
 
 def finished(
@@ -214,7 +214,7 @@ def _function(name: str, parameters: list[str], lines: list[str]) -> str:
 
 def _executed(source: str, filename: str, names: dict[str, Any], name: str) -> Callable[..., Any]:
     space = dict(names)
-    exec(builtins.compile(source, filename, "exec"), space)  # noqa: S102  # made here, of names bound here
+    exec(builtins.compile(source, filename, "exec"), space)
     function: Callable[..., Any] = space[name]
     return function
 
@@ -267,5 +267,6 @@ def _entry(program: Program) -> Callable[..., Any]:
 
     assert program.takes is not None
     look("args", program.takes)
-    lines += [f"    return ({', '.join(taken)}{',' * bool(taken)})", "except (KeyError, IndexError):", "    return None"]
+    lines.append(f"    return ({', '.join(taken)}{',' * bool(taken)})")
+    lines += ["except (KeyError, IndexError):", "    return None"]
     return _executed(_function("enter", ["args"], lines), "<entry>", names, "enter")

@@ -1,27 +1,25 @@
 """Program -> straight-line NumPy: one line an operation, results written into memory that was allocated once.
 
-What is known when the code is made is bound then, under a name that the code reads: buffers, captured arrays, constants,
-and every transpose or reshape of those. What has no out= is called as it is.
+What is known when the code is made is bound then, under a name that the code reads: buffers, captured arrays,
+constants, and every transpose or reshape of those. What has no out= is called as it is.
 
 Read next: `buffers.py` (the memory), `compiler.py` (who runs the code).
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .buffers import NEVER, Pool, Storage, lifetimes, passes_on, shaped, tall, ufunc_of
+from .buffers import Pool, Storage, lifetimes, passes_on, shaped, tall, ufunc_of
 from .primitives import public_name
 from .program import Operation, Program, Variable
 from .recording import Array, Leaf, tick
-from .rules.elementwise import CLIP
-from .rules.index import GETITEM
 from .rendering import index_text
+from .rules.index import GETITEM
 from .rules.shape import ASTYPE, COPY, DETACH
 from .trees import Structure
 
@@ -155,7 +153,8 @@ class Emitter:
     def _ends(self, place: Place, operation: Operation, i: int) -> bool:
         """Whether a piece of memory is read by this operation for the last time, and in one arrangement."""
         holders = place.storage.holders if place.storage is not None else ()
-        forms = {_form(self._place[each].array) for each in operation.reads if self._place[each].storage is place.storage}
+        read = (self._place[each] for each in operation.reads)
+        forms = {_form(each.array) for each in read if each.storage is place.storage}
         return bool(holders) and all(self._last[each] <= i for each in holders) and len(forms) == 1
 
     def _hold(self, variable: Variable, storage: Storage) -> None:
@@ -397,7 +396,8 @@ class Emitter:
         lines = []
         for number, (value, leaf) in enumerate(written):
             array, name = self.view(leaf.array, f"state_{number}"), self.bind(f"leaf_{number}", leaf)
-            lines += [f"{self.function(np.copyto)}({array}, {self.place(value).text})", f"{name}.when = {self.bind('tick', tick)}()"]
+            lines.append(f"{self.function(np.copyto)}({array}, {self.place(value).text})")
+            lines.append(f"{name}.when = {self.bind('tick', tick)}()")
         return lines
 
 

@@ -84,7 +84,7 @@ def _matches(a: Any, b: Any, twin: dict[Variable, Variable]) -> bool:
     return a is b or (type(a) is type(b) and repr(a) == repr(b))
 
 
-# ---- what a compiler does to a program ---------------------------------------------------------------------------------
+# ---- what a compiler does to a program -------------------------------------------------------------------------------
 
 
 def reduced(program: Program) -> Program:
@@ -127,12 +127,12 @@ def apart(program: Program) -> Program:
 def _body(operation: Operation) -> Program | None:
     """The program of an operation's function, if it can be taken apart."""
     primitive = operation.primitive
-    if primitive not in _LIFTED and not isinstance(primitive, CustomPrimitive):
-        return None
     function = primitive.function
-    if not isinstance(function, FunctionType) or "isinstance" in function.__code__.co_names or not primitive.differentiable:
+    if primitive not in _LIFTED and not (isinstance(primitive, CustomPrimitive) and primitive.differentiable):
         return None
-    if len(operation.outputs) != 1 or primitive.sequence or any(isinstance(e, Variable) for e in operation.settings.values()):
+    if not isinstance(function, FunctionType) or "isinstance" in function.__code__.co_names:
+        return None
+    if len(operation.outputs) != 1 or any(isinstance(each, Variable) for each in operation.settings.values()):
         return None
     arrays = [np.ones(each.shape, each.dtype) for each in operation.inputs if isinstance(each, Variable)]
 
@@ -162,6 +162,10 @@ def _inline(state: Rewriter, operation: Operation, body: Program) -> None:
     for variable, leaf in body.values.items():
         table[variable] = state.constant(leaf.array, variable.name)
     table[body.outputs[0]] = operation.outputs[0]
+
+    def now(value: Any) -> Any:
+        return table[value] if isinstance(value, Variable) else value
+
     for step in body.operations:
         for each in step.outputs:
             if each not in table:
@@ -169,8 +173,8 @@ def _inline(state: Rewriter, operation: Operation, body: Program) -> None:
         state.keep(
             replace(
                 step,
-                inputs=tuple(table[each] if isinstance(each, Variable) else each for each in step.inputs),
-                settings={key: table[each] if isinstance(each, Variable) else each for key, each in step.settings.items()},
+                inputs=tuple(map(now, step.inputs)),
+                settings={key: now(each) for key, each in step.settings.items()},
                 outputs=tuple(table[each] for each in step.outputs),
                 line=operation.line,
                 scope=operation.scope,

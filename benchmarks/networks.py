@@ -2,8 +2,8 @@
 
 `by_hand` is what a competent person writes in NumPy: the repaired formulas, every intermediate computed once, the loss
 returned. `plain` is the forward pass alone, in NumPy expressions run on tensors. `modules` is the same network of nn
-layers. `compiled` and
-`compiled_plain` are these two as generated functions. All start from the same weights and must take the same step: a test holds them to it.
+layers. `compiled` and `compiled_plain` are these two as generated functions. All start from the same weights and must
+take the same step: a test holds them to it.
 
 Read next: `__main__.py`.
 """
@@ -291,5 +291,6 @@ class MnistRelu(Network):
 
 
 NETWORKS: dict[str, type[Network]] = {
-    "xor": Xor, "mnist_ann": MnistAnn, "mnist_mat": MnistMat, "abs_sin": AbsSin, "heart": Heart, "mnist_relu": MnistRelu,
+    "xor": Xor, "mnist_ann": MnistAnn, "mnist_mat": MnistMat, "abs_sin": AbsSin, "heart": Heart,
+    "mnist_relu": MnistRelu,
 }  # fmt: skip

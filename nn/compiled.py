@@ -39,10 +39,12 @@ class _Forward:
         return self.loss_fn(self.model(x), y)
 
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
-        return getattr(self.model, "named_parameters", lambda: iter(()))()  # type: ignore[no-any-return]  # as a module's
+        found: Iterator[tuple[str, Any]] = getattr(self.model, "named_parameters", lambda: iter(()))()
+        return found
 
     def named_buffers(self) -> Iterator[tuple[str, Any]]:
-        return getattr(self.model, "named_buffers", lambda: iter(()))()  # type: ignore[no-any-return]  # as a module's
+        found: Iterator[tuple[str, Any]] = getattr(self.model, "named_buffers", lambda: iter(()))()
+        return found
 
 
 class CompiledStep(Compiled):
@@ -64,7 +66,7 @@ class CompiledStep(Compiled):
         gradients = program.outputs[1 : 1 + len(trained)]
         owned = {each._node for group in optimizer.param_groups for each in group["params"]}
         flats = _flat(trained, optimizer)
-        targets = {}
+        targets: dict[Variable, Array] = {}
         for variable, leaf in zip(gradients, trained, strict=True):
             targets.setdefault(variable, flats[leaf])
         emitter = Emitter(program, targets, unchanging(program, reach))
@@ -84,7 +86,10 @@ class CompiledStep(Compiled):
             if text != target:
                 lines.append(f"{emitter.function(np.copyto)}({target}, {text})")
             name = bind("leaf_" + _label(program, leaf), leaf)
-            lines.append(f"{name}.grad = {target}" if leaf in owned else f"{bind('accumulate', _accumulate)}({name}, {target})")
+            if leaf in owned:
+                lines.append(f"{name}.grad = {target}")
+            else:
+                lines.append(f"{bind('accumulate', _accumulate)}({name}, {target})")
         for i, leaf in enumerate(owned.difference(trained)):
             lines.append(f"{bind(f'unused_{i}', leaf)}.grad = None")
         lines += emitter.stores(zip(program.outputs[1 + len(trained) :], written, strict=True))

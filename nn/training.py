@@ -51,7 +51,7 @@ class TrainStep:
 
     @property
     def source(self) -> str:
-        """The generated code of a compiled step; raises RuntimeError before the first step, and without compile=True."""
+        """The generated code of the step; raises RuntimeError before the first one, and without compile=True."""
         if self._compiled is None:
             raise RuntimeError("TrainStep.source: this step is not compiled; pass compile=True.")
         return self._compiled.source

@@ -42,14 +42,16 @@ def normalised() -> nn.Module:
 
 def layer_normalised() -> nn.Module:
     return nn.Sequential(
-        nn.Linear(3, 6, dtype=np.float64), nn.LayerNorm(6, dtype=np.float64), nn.GELU(), nn.Linear(6, 2, dtype=np.float64)
-    )
+        nn.Linear(3, 6, dtype=np.float64), nn.LayerNorm(6, dtype=np.float64), nn.GELU(),
+        nn.Linear(6, 2, dtype=np.float64),
+    )  # fmt: skip
 
 
 def dropped() -> nn.Module:
     return nn.Sequential(
-        nn.Linear(3, 8, dtype=np.float64), nn.Dropout(0.3), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2, dtype=np.float64)
-    )
+        nn.Linear(3, 8, dtype=np.float64), nn.Dropout(0.3), nn.ReLU(), nn.Dropout(0.5),
+        nn.Linear(8, 2, dtype=np.float64),
+    )  # fmt: skip
 
 
 MODELS: dict[str, Build] = {
