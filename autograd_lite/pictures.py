@@ -1,30 +1,34 @@
-"""From a Program to DOT: which box, which arrow, which frame.
+"""From a Scene to DOT: which box, which arrow, which frame, which colour.
 
 Each operation is a box with its result's name, the operation in mathematical form, and dtype and shape; each use of a
 value is an arrow; modules and `ag.scope` blocks are frames. What the way back computes is hung up the other way round,
-so that every gradient stands beside what it belongs to.
+so that every gradient stands beside what it belongs to. Where the values are known, a box tells their mean and spread,
+norm and share of zeros, those of the gradient that arrives there, and has the colour of the gradient's size.
 
-Read next: `rendering.py` (how an operation is written).
+Read next: `folding.py` (which boxes there are), `rendering.py` (how an operation is written).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import takewhile
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .folding import BACKWARD as BACKWARD
+from .folding import TIMES, Box, Link, Scene, called
+from .formulas import local_derivatives
 from .program import UNKNOWN, Operation, Program, Variable
 from .rendering import DOT, as_mathematics, order_matters
+from .statistics import Statistics, complaint
 
 if TYPE_CHECKING:
     from graphviz import Digraph  # type: ignore[import-untyped]  # it ships no types
 
-BACKWARD = "backward pass"  # the frame of what the gradient rules computed
-
 # Okabe and Ito's colours, which colour-blind readers tell apart, as line and as tint
-_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#B36B00", "#007A5A", "#A6528A", "#666666"
+_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY, _RED = "#0072B2", "#B36B00", "#007A5A", "#A6528A", "#666666", "#C00000"
 _STYLES: dict[str, dict[str, str]] = {
     "input": {"shape": "ellipse", "color": _BLUE, "fillcolor": "#DCEEF9"},
     "parameter": {"shape": "cylinder", "color": _ORANGE, "fillcolor": "#FCEBCB"},
@@ -33,19 +37,42 @@ _STYLES: dict[str, dict[str, str]] = {
     "output": {"color": _GREEN, "fillcolor": "#D9F2E8", "peripheries": "2"},
     "gradient": {"color": _PURPLE},
     "gradient output": {"color": _PURPLE, "fillcolor": "#F7E3F0", "peripheries": "2"},
+    "folded": {"shape": "folder", "style": "filled", "fillcolor": "#ECECF6"},
 }
-_NAMED = {"class": "named"}
+# A gradient's size in powers of ten, and its colour: from pale to strong, so that the order survives without colours.
+_SCALE = dict(zip(range(-8, 3, 2), ("#FFFDEB", "#FFF0B8", "#FFDB85", "#FDB863", "#F68D5B", "#E8645A"), strict=True))
 
 
-def leaves(program: Program) -> Iterable[Variable]:
-    """The variables that no operation makes."""
-    return (*program.inputs, *program.captured)
+@dataclass
+class Notes:
+    """What is known of a program's variables, beside their forms, and is to be told in the picture.
+
+    `values` are statistics, `gradients` says which variable is the gradient of which, `verdicts` what a comparison
+    with hand-written gradients found (text, and whether it is wrong); `formulas` asks for local derivatives.
+    """
+
+    values: dict[Variable, Statistics] = field(default_factory=dict)
+    gradients: dict[Variable, Variable] = field(default_factory=dict)
+    verdicts: dict[Variable, tuple[str, bool]] = field(default_factory=dict)
+    formulas: bool = False
+
+    @cached_property
+    def arriving(self) -> frozenset[Variable]:
+        """The variables that are gradients."""
+        return frozenset(self.gradients.values())
+
+    def of(self, variable: Variable) -> tuple[Statistics | None, Statistics | None]:
+        """A variable's statistics, and its gradient's."""
+        gradient = self.gradients.get(variable)
+        return self.values.get(variable), None if gradient is None else self.values.get(gradient)
 
 
-def dot_text(program: Program) -> str:
-    """The DOT text of a program's picture: nodes and frames in the program's order, the same on every run."""
+def dot_text(scene: Scene, notes: Notes | None = None) -> str:
+    """The DOT text of a scene: nodes and frames in the program's order, the same on every run."""
     from graphviz import Digraph
 
+    notes = notes or Notes()
+    program = scene.program
     frames: dict[tuple[str, ...], Digraph] = {(): Digraph(name=program.name)}
     graph = frames[()]
     graph.attr(rankdir="TB", bgcolor="white", nodesep="0.3", ranksep="0.35", fontname="Helvetica", newrank="true")
@@ -53,92 +80,195 @@ def dot_text(program: Program) -> str:
     graph.attr("node", fontname="Helvetica", fontsize="12")
     graph.attr("edge", color="#555555", arrowsize="0.7", fontname="Helvetica", fontsize="10")
 
-    def frame(scope: tuple[str, ...]) -> Digraph:
-        for depth in range(1, len(scope) + 1):
-            if scope[:depth] not in frames:
-                frames[scope[:depth]] = cluster = Digraph(name=f"cluster_{len(frames)}")
-                back = scope[0] == BACKWARD
-                colours = {"color": _PURPLE if back else "#999999", "fillcolor": "#0000000A", "fontcolor": "#333333"}
-                cluster.attr(label=_escaped(scope[depth - 1]), style="rounded,filled", **colours)
-                cluster.attr(labeljust="l", fontsize="11")  # at the left, where fewer arrows cross it
-        return frames[scope]
+    for scope, name in frame_names(scene).items():
+        frames[scope] = cluster = Digraph(name=name)
+        colours = {"color": _PURPLE if scope[0] == BACKWARD else "#999999", "fillcolor": "#0000000A"}
+        title = scene.titles.get(scope) or called(scope)
+        cluster.attr(label=_escaped(title), style="rounded,filled", **colours, fontcolor="#333333")
+        cluster.attr(labeljust="l", fontsize="11")  # at the left, where fewer arrows cross it
 
-    hidden = {each for each in program.captured if _inline(each, program)}
-    homes = _homes(program)
-    for variable in leaves(program):
-        if variable not in hidden:
-            value = program.number(variable)
-            attributes = _STYLES[variable.kind] | (_NAMED if variable.given else {})
-            label = _label(variable.label, value, variable.form)
-            frame(homes.get(variable, ())).node(variable.name, label, **attributes)
     outputs = {each for each in program.outputs if isinstance(each, Variable)}
     outputs.update(new for _, new in program.updates)
-    source: dict[Variable, Operation] = {}
-    for operation in program.operations:
-        back = _is_back(operation)
-        name = operation.outputs[0].name
-        kind = "gradient" if back else "operation"
-        if not outputs.isdisjoint(operation.outputs):
-            kind = "gradient output" if back else "output"
-        operands = [_operand(each, program, hidden) for each in operation.inputs]
-        attributes = _STYLES[kind] | (_NAMED if any(each.given for each in operation.outputs) else {})
-        if operands.count(DOT) > 1 and order_matters(operation.primitive, operands):
-            attributes["ordering"] = "out" if back else "in"
-        if operation.line:
-            attributes["tooltip"] = _escaped(operation.line)
-        frame(operation.scope).node(name, _operation_label(operation, program, hidden), **attributes)
-        for variable in operation.reads:
-            if variable not in hidden:
-                hangs = _is_back(source.get(variable), homes.get(variable, ()))
-                _edge(graph, variable, source.get(variable), operation, hangs)
-        source.update(dict.fromkeys(operation.outputs, operation))
+    for box in scene.boxes:
+        kind = _kind(box, outputs)
+        attributes = dict(_STYLES[kind])
+        classes = ["named"] if _is_named(box) else []
+        if notes.values:
+            fill = heat(box.shown, notes.values, notes)
+            attributes |= {"fillcolor": fill} if fill else {}
+        lines, small = _lines(box, scene, notes)
+        if small > 1:
+            classes.append(f"small{small}")
+        complaints = _complaints(box, notes)
+        if complaints:
+            classes.append("marked")
+            lines.append("! " + ", ".join(complaints))
+            attributes |= {"color": _RED, "penwidth": "2.5"}
+        if classes:
+            attributes["class"] = " ".join(classes)
+        operation = box.operation
+        if operation is not None:
+            operands = [_operand(each, program, scene.hidden) for each in operation.inputs]
+            if operands.count(DOT) > 1 and order_matters(operation.primitive, operands):
+                attributes["ordering"] = "out" if box.back else "in"
+            if operation.line:
+                attributes["tooltip"] = _escaped(operation.line)
+        frames[box.scope].node(box.name, r"\n".join(map(_escaped, lines)), **attributes)
+        for link in scene.links[box]:
+            _edge(graph, link)
     for scope in sorted((each for each in frames if each), key=len, reverse=True):
         frames[scope[:-1]].subgraph(frames[scope])
+    if any(heat(box.shown, notes.values, notes) for box in scene.boxes):
+        graph.subgraph(_legend())
+    if scene.note:  # last, lest the frames inherit it
+        graph.attr(label=_escaped(scene.note), labelloc="b", fontsize="11", fontcolor=_GREY)
     return str(graph.source)
 
 
-def _is_back(operation: Operation | None, home: tuple[str, ...] = ()) -> bool:
-    """Whether an operation, or without one a leaf whose frame is `home`, belongs to the way back."""
-    return (home if operation is None else operation.scope)[:1] == (BACKWARD,)
+def frame_names(scene: Scene) -> dict[tuple[str, ...], str]:
+    """What every frame is called in the DOT text, outer ones before those inside."""
+    scopes = (box.scope[:depth] for box in scene.boxes for depth in range(1, len(box.scope) + 1))
+    return {scope: f"cluster_{at}" for at, scope in enumerate(dict.fromkeys(scopes), 1)}
 
 
-def _edge(graph: Digraph, variable: Variable, source: Operation | None, target: Operation, hangs: bool) -> None:
+def _kind(box: Box, outputs: set[Variable]) -> str:
+    if box.title:
+        return "folded"
+    if not box.operations:
+        return box.shown.kind
+    made = any(not outputs.isdisjoint(operation.outputs) for operation in box.operations)
+    return ("gradient output" if made else "gradient") if box.back else ("output" if made else "operation")
+
+
+def _edge(graph: Digraph, link: Link) -> None:
     """One arrow for one use of a value; of several results of an operation it says which.
 
-    Layers follow from arrows: on the way back (`hangs`) they are declared the other way round.
+    Layers follow from arrows: on the way back those that hang from one another are declared the other way round.
     """
     attributes: dict[str, str] = {}
-    tail = source.outputs[0].name if source else variable.name
-    head = target.outputs[0].name
-    if source and len(source.outputs) > 1:
-        attributes["label"] = _escaped(variable.label)
-    if _is_back(target):
+    tail, head = link.tail.name, link.head.name
+    if link.several:
+        attributes["label"] = _escaped(link.variable.label)
+    if link.head.back:
         attributes["color"] = _PURPLE
-        if hangs:
+        if link.tail.back:
             tail, head = head, tail
             attributes["dir"] = "back"
         else:
             attributes |= {"style": "dashed", "color": "#CBA3BF", "constraint": "false"}
+    if link.again:
+        attributes |= {"style": "dotted", "constraint": "false"}
     graph.edge(tail, head, **attributes)
 
 
-def _inline(variable: Variable, program: Program) -> bool:
-    """Whether a constant is a mere number, which is shown where it is used."""
-    number = variable.kind == "constant" and variable.shape == () and not variable.given
-    return number and variable not in program.outputs
+# ---- sizes of gradients as colours -----------------------------------------------------------------------------------
 
 
-def _homes(program: Program) -> dict[Variable, tuple[str, ...]]:
-    """The innermost frame that holds all uses of a captured variable on the way forward."""
-    homes: dict[Variable, tuple[str, ...]] = {}
-    captured = set(program.captured)
-    for operation in program.operations:
-        for variable in operation.reads:
-            if variable in captured and not (_is_back(operation) and variable in homes):
-                known = homes.get(variable, operation.scope)
-                pairs = takewhile(lambda pair: pair[0] == pair[1], zip(known, operation.scope, strict=False))
-                homes[variable] = tuple(part for part, _ in pairs)
-    return homes
+def colour(size: float) -> str:
+    """The colour of a gradient's size: between those of the scale's powers of ten that lie around it.
+
+    >>> colour(1e-20), colour(1.0), colour(10.0)
+    ('#fffdeb', '#f68d5b', '#ef785a')
+    """
+    low, high = min(_SCALE), max(_SCALE)
+    power = min(max(math.log10(size), low), high) if size > 0 else low
+    start = min(int((power - low) // 2) * 2 + low, high - 2)
+    share = (power - start) / 2
+    ends = (bytes.fromhex(_SCALE[each][1:]) for each in (start, start + 2))
+    return "#" + bytes(round((1 - share) * a + share * b) for a, b in zip(*ends, strict=True)).hex()
+
+
+def heat(variable: Variable, values: dict[Variable, Statistics], notes: Notes) -> str:
+    """The colour of a box that shows a variable: its gradient's size, or its own if it is one; '' without any."""
+    shown = values.get(variable if variable in notes.arriving else notes.gradients.get(variable, variable))
+    if shown is None or (variable not in notes.arriving and variable not in notes.gradients):
+        return ""
+    return colour(shown.size) if shown.finite else "#BDBDBD"
+
+
+def _legend() -> Digraph:
+    from graphviz import Digraph
+
+    legend = Digraph(name="cluster_legend")
+    legend.attr(label="gradient size (root mean square of its entries)", fontsize="10", color="#CCCCCC", rank="same")
+    low, high = min(_SCALE), max(_SCALE)
+    for power, shade in _SCALE.items():
+        words = f"10^{power}" + " or less" * (power == low) + " or more" * (power == high)
+        look = {"shape": "box", "style": "filled", "fontsize": "9", "height": "0.2", "margin": "0.08,0.02"}
+        legend.node(f"legend {power}", words, fillcolor=shade, color="#CCCCCC", **look, **{"class": "legend"})
+    return legend
+
+
+def _complaints(box: Box, notes: Notes) -> list[str]:
+    """What is wrong in a box: with its values and gradients, and with a gradient written by hand."""
+    made = [each for operation in box.operations for each in operation.outputs] or [box.shown, *box.leaves]
+    found = {} if box.back else {complaint(*notes.of(each)): None for each in made if notes.values}
+    if box.back and any((each := notes.values.get(variable)) and not each.finite for variable in made):
+        found["NaN"] = None
+    found.pop("", None)
+    wrong = [notes.verdicts[each][0] for each in [*made, *box.leaves] if notes.verdicts.get(each, ("", False))[1]]
+    return [*found, *dict.fromkeys(wrong)]
+
+
+# ---- labels ----------------------------------------------------------------------------------------------------------
+
+
+def _is_named(box: Box) -> bool:
+    if box.title:
+        return True
+    return any(each.given for each in (box.operations[0].outputs if box.operations else [box.shown]))
+
+
+def labelled(box: Box, scene: Scene) -> list[str]:
+    """The lines of a label that say what a box is: a name, the operation, and last the form."""
+    times = f"{TIMES}{box.times:,}" if box.times > 1 and not _told(box, scene) else ""
+    operation = box.operation
+    if box.title:
+        lines = [f"{box.title} {times}".rstrip(), _contents(box), box.shown.form]
+    elif operation is None:
+        lines = [f"{box.shown.label} {times}".rstrip(), scene.program.number(box.shown), box.shown.form]
+    else:
+        named = ", ".join(each.label for each in operation.outputs if each.given)
+        forms = ", ".join(each.form for each in operation.outputs)
+        lines = [named, f"{_written(operation, scene)}  {times}".rstrip(), forms]
+    return [each for each in lines if each]
+
+
+def _lines(box: Box, scene: Scene, notes: Notes) -> tuple[list[str], int]:
+    """The lines of a box's label, and how many at the end are small: what stands below name and operation."""
+    lines = labelled(box, scene)
+    small = 1
+    if box.back:
+        return lines, small
+    if notes.formulas and box.operation is not None:
+        lines += (rules := local_derivatives(box.operation))
+        small += len(rules)
+    for word, known in zip(("value", "gradient"), notes.of(box.shown), strict=True):
+        if known is not None:
+            lines.append(f"{word}  {known}")
+            small += 1
+    return lines, small
+
+
+def _contents(box: Box) -> str:
+    """What a folded box holds: its operations, by name where they are few, and its parameters."""
+    operations = box.operations[: len(box.operations) // box.times]
+    names = list(dict.fromkeys(str(each.primitive.name) for each in operations))
+    what = ", ".join(names) if len(operations) <= 3 else f"{len(operations):,} operations"
+    parameters = sum(each.kind == "parameter" for each in box.leaves) // box.times
+    return what + f", {parameters} parameter{'s' * (parameters != 1)}" * bool(parameters)
+
+
+def _told(box: Box, scene: Scene) -> bool:
+    """Whether a frame around the box says how often it stands there."""
+    return any(box.scope[:n] in scene.titles for n in range(1, len(box.scope) + 1))
+
+
+def _written(operation: Operation, scene: Scene) -> str:
+    def text(value: Any) -> str:
+        return _operand(value, scene.program, scene.hidden)
+
+    return as_mathematics(operation.primitive, operation.inputs, operation.settings, text)
 
 
 def _operand(value: Any, program: Program, hidden: set[Variable]) -> str:
@@ -150,21 +280,6 @@ def _operand(value: Any, program: Program, hidden: set[Variable]) -> str:
             return program.number(value)
         return value.label if value.given else DOT
     return f"{value:.6g}" if isinstance(value, (float, np.floating)) else repr(value)
-
-
-def _operation_label(operation: Operation, program: Program, hidden: set[Variable]) -> str:
-    def text(value: Any) -> str:
-        return _operand(value, program, hidden)
-
-    written = as_mathematics(operation.primitive, operation.inputs, operation.settings, text)
-    given = [each for each in operation.outputs if each.given]
-    forms = ", ".join(each.form for each in operation.outputs)
-    return _label(", ".join(each.label for each in given), written, forms)
-
-
-def _label(name: str, written: str, form: str) -> str:
-    """A label of up to three lines: the name, the operation, the form."""
-    return r"\n".join(_escaped(each) for each in (name, written, form) if each)
 
 
 def _escaped(text: str) -> str:

@@ -1,0 +1,106 @@
+"""A graph as one HTML file that needs nothing else: no server, no script from elsewhere, no network.
+
+The page pans and zooms, folds frames, tells values and gradients on hovering, lights a box's path to the result, and
+has a slider over what `Graph.record` looked at. What it knows stands in it as JSON; `page.html` is its frame.
+
+Read next: `drawing.py`.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .folding import Box, Scene, called
+from .formulas import local_derivatives
+from .pictures import dot_text, frame_names, heat, labelled
+from .program import Variable
+from .renderers import render
+from .statistics import Statistics, complaint, short
+
+if TYPE_CHECKING:
+    from .drawing import Graph
+
+_DEPTHS = 4  # so many foldings are drawn beforehand
+
+
+def page(graph: Graph) -> str:
+    """The text of the HTML file."""
+    data = {"views": list(_views(graph)), "steps": _steps(graph)}
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    frame = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    return frame.replace("{{title}}", html.escape(graph.program.name)).replace("{{data}}", text)
+
+
+def _views(graph: Graph) -> Any:
+    """The picture as it was asked for, and folded to smaller depths."""
+    from .drawing import styled
+
+    scene = graph.scene()
+    scenes = {"as drawn": scene}
+    deepest = max((len(frame) for frame in frame_names(scene)), default=0)
+    for depth in range(min(deepest - 1, _DEPTHS), 0, -1):
+        shallower = graph.scene(depth)
+        if len(shallower.boxes) < len(scene.boxes):
+            scenes[f"frames to depth {depth}"] = scene = shallower
+    for title, each in scenes.items():
+        svg = styled(render(dot_text(each, graph.notes), "svg").decode())
+        names = frame_names(each)
+        frames = {
+            name: {
+                "title": each.titles.get(scope) or called(scope),
+                "boxes": [box.name for box in each.boxes if box.scope[: len(scope)] == scope],
+                "outer": [names[scope[:n]] for n in range(1, len(scope))],
+            }
+            for scope, name in names.items()
+        }
+        yield {
+            "title": f"{title}: {len(each.boxes):,} boxes",
+            "svg": svg[svg.index("<svg") :],
+            "boxes": {box.name: _about(box, each) for box in each.boxes},
+            "links": [[link.tail.name, link.head.name] for box in each.boxes for link in each.links[box]],
+            "frames": frames,
+        }
+
+
+def _about(box: Box, scene: Scene) -> dict[str, Any]:
+    """What stays the same about a box at every step."""
+    title, *lines = labelled(box, scene)
+    operation = box.operation
+    return {
+        "title": title,
+        "lines": lines,
+        "shown": box.shown.name,
+        "back": box.back,
+        "line": operation.line if operation is not None else "",
+        "rules": local_derivatives(operation) if operation is not None and not box.back else [],
+    }
+
+
+def _steps(graph: Graph) -> list[dict[str, Any]]:
+    """What was seen at each step, under the names of the variables."""
+    seen = [("as drawn", graph.notes.values)] if graph.notes.values else []
+    return [
+        {"name": name, "boxes": {variable.name: _seen(variable, values, graph) for variable in values}}
+        for name, values in [*seen, *graph.recordings]
+    ]
+
+
+def _seen(variable: Variable, values: dict[Variable, Statistics], graph: Graph) -> dict[str, str]:
+    gradient = values.get(graph.notes.gradients[variable]) if variable in graph.notes.gradients else None
+    value = values[variable]
+    found = {
+        "value": str(value),
+        "entries": _entries(value),
+        "gradient": str(gradient) if gradient else "",
+        "slopes": _entries(gradient) if gradient else "",
+        "fill": heat(variable, values, graph.notes),
+        "complaint": complaint(value, gradient),
+    }
+    return {key: text for key, text in found.items() if text}
+
+
+def _entries(of: Statistics) -> str:
+    return f"[{', '.join(map(short, of.entries))}]" if len(of.entries) > 1 else ""

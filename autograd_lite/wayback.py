@@ -1,0 +1,104 @@
+"""The way back as part of a Program: the gradient rules run on tensors while everything is being recorded.
+
+Read next: `drawing.py`, which shows it beside the way forward.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .backward import walk
+from .folding import BACKWARD
+from .naming import Names
+from .program import Program, Variable
+from .recording import AnyNode, Leaf, Node, Recorded, history, switched, thread, tick
+from .tensors import wrap
+from .trees import flatten
+
+
+class WayBack:
+    """Computes gradients when a recording is over, and remembers which one belongs to which value."""
+
+    def __init__(self) -> None:
+        self._pairs: list[tuple[AnyNode, AnyNode]] = []
+        self._visits: list[tuple[int, AnyNode]] = []
+        self._kept = 0
+
+    def __call__(self, outputs: list[AnyNode], names: Names) -> list[AnyNode]:
+        """Run the gradient rules on tensors; return the leaves' gradients, then each value and its gradient."""
+        gradients: dict[AnyNode, Any] = {}
+
+        def found(leaf: AnyNode, gradient: Any) -> None:
+            gradients[leaf] = gradients[leaf] + gradient if leaf in gradients else gradient
+
+        roots = [each for each in dict.fromkeys(outputs) if each.requires_grad and not isinstance(each, Leaf)]
+        if not roots:
+            raise RuntimeError("ag.draw(..., backward=True): nothing here requires gradients.")
+        for root in roots:
+            nodes = history(root)
+            hooks = [node.hooks for node in nodes]
+            for node in nodes:
+                node.hooks = [self._hook(node, names)]
+            try:
+                seed = Leaf(np.ones(root.shape, root.dtype), name=f"d_{names.of(root) or 'result'}", live=True)
+                with switched(tracing=True):  # a trace notes frames and lines, which an eager history does without
+                    walk(root, wrap(seed.array, seed), found, lift=wrap)
+            finally:
+                for node, hook in zip(nodes, hooks, strict=True):
+                    node.hooks = hook
+        for leaf, gradient in gradients.items():
+            names.propose(gradient._node, f"d_{names.of(leaf) or 'constant'}", 0)
+        results = [each._node for each in gradients.values()]
+        reached = self._place(results)
+        self._pairs = [pair for pair in self._pairs if pair[1] in reached]
+        self._pairs += [(leaf, gradient._node) for leaf, gradient in gradients.items()]
+        self._kept = len(results)
+        return [*results, *(node for pair in self._pairs for node in pair)]
+
+    def apart(self, program: Program) -> tuple[Program, dict[Variable, Variable]]:
+        """The recorded program with the leaves' gradients as its last outputs, and the gradient of each value."""
+        end = len(program.outputs) - 2 * len(self._pairs)
+        outputs, rest = program.outputs[:end], program.outputs[end:]
+        pairs = dict(zip(rest[::2], rest[1::2], strict=True))
+        return replace(program, outputs=outputs, returns=flatten([0] * end)[1]), pairs
+
+    def _hook(self, node: AnyNode, names: Names) -> Callable[[Any], None]:
+        """A hook that calls a node's gradient after it, and puts its rule's operations into the frame of the node's."""
+
+        def arrived(gradient: Any) -> None:
+            thread.mode = thread.mode.but(scope=(BACKWARD, *getattr(node, "scope", ())))
+            self._visits.append((tick(), node))
+            if not isinstance(gradient, Recorded):
+                return
+            if isinstance(node, Node):
+                self._pairs.append((node, gradient._node))
+            called = names.of(node)
+            if called and not isinstance(gradient._node, Leaf):
+                names.propose(gradient._node, f"d_{called}", 1)
+
+        return arrived
+
+    def _place(self, results: list[AnyNode]) -> set[AnyNode]:
+        """Give every operation of the way back the source line of the forward one; return all that was reached."""
+        times = [when for when, _ in self._visits]
+        waiting = list(results)
+        reached: set[AnyNode] = set()
+        while waiting:
+            node = waiting.pop()
+            if node in reached:
+                continue
+            reached.add(node)
+            at = bisect_right(times, node.when) - 1
+            if not isinstance(node, Node) or at < 0:
+                continue
+            forward = self._visits[at][1]
+            code = forward.code if isinstance(forward, Node) else None
+            if code is not None and isinstance(forward, Node):
+                node._code, node._instruction = code, forward._instruction
+            waiting += [each for each in node.parents if each is not None]
+        return reached
