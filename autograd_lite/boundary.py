@@ -5,7 +5,7 @@ Read next: `tensors.py`.
 
 from __future__ import annotations
 
-import dis
+import opcode
 import re
 from collections.abc import Iterator
 from types import FrameType
@@ -89,7 +89,7 @@ _REMEDIES = (
 )
 
 
-_STORES = {dis.opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in dis.opmap}
+_STORES = {opcode.opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opcode.opmap}
 
 
 def stored(frame: FrameType) -> bool:

@@ -14,9 +14,6 @@ Read next: `rules/` (the table's contents), `tensors.py` (how it is applied), `c
 
 from __future__ import annotations
 
-import difflib
-import dis
-import inspect
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -94,6 +91,8 @@ class Primitive:
             if self._signature is not None:
                 self._names = tuple(self._signature.split())
             else:
+                import inspect  # here and below: a dear import that a small program never needs
+
                 self._names = tuple(inspect.signature(self.called).parameters)
         return self._names
 
@@ -206,6 +205,9 @@ def _study(each: Rule, arity: int) -> tuple[int, set[str]]:
     if code is None:
         return _ALL, set()
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    import dis
+    import inspect
+
     variadic = bool(code.co_flags & inspect.CO_VARARGS)
     arrays = names[1 : code.co_argcount] if variadic else names[1 : 2 + arity]
     settings = set(names[len(arrays) + 1 :])
@@ -286,6 +288,8 @@ def missing(function: Any) -> Exception:
     if function in REFUSED:
         return TypeError(f"{name} on a tensor: {REFUSED[function]}")
     known: list[str] = [each for each in map(public_name, (*PRIMITIVES, *COMPOSITES)) if each]
+    import difflib
+
     near = difflib.get_close_matches(name, known, 1, 0.5)
     hint = f" The nearest function that has one is {near[0]}." if near else ""
     return NotImplementedError(

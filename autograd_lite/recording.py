@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import linecache
 import math
 import os
 import sys
@@ -401,6 +400,8 @@ def users_frame(frame: FrameType | None) -> FrameType:
 def describe_line(code: CodeType, instruction: int) -> str:
     """'file.py:12: the line itself' for an instruction of a code object."""
     number = next((n for start, end, n in code.co_lines() if start <= instruction < end and n), code.co_firstlineno)
+    import linecache  # a dear import that only a message needs
+
     text = linecache.getline(code.co_filename, number).strip()
     place = f"{os.path.basename(code.co_filename)}:{number}"
     return f"{place}: {text}" if text else place

@@ -10,14 +10,16 @@ Read next: `data.py`, `fitting.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_lite.tensors import constant
 
-from .compiled import CompiledStep
 from .optim import Optimizer
+
+if TYPE_CHECKING:
+    from .compiled import CompiledStep
 
 
 class TrainStep:
@@ -47,7 +49,11 @@ class TrainStep:
         self.model = model
         self.loss_fn = loss_fn
         self.optimizer = optimizer
-        self._compiled = CompiledStep(model, loss_fn, optimizer) if compile else None
+        self._compiled: CompiledStep | None = None
+        if compile:
+            from .compiled import CompiledStep  # the compiler is loaded when it is asked for
+
+            self._compiled = CompiledStep(model, loss_fn, optimizer)
 
     @property
     def source(self) -> str:
