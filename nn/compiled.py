@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+import autograd_lite as ag
 from autograd_lite.compiler import Code, Compiled, finished, unchanging
 from autograd_lite.emission import Emitter
 from autograd_lite.guards import Reach
@@ -23,6 +24,7 @@ from autograd_lite.program import Program, Variable
 from autograd_lite.recording import Array, Leaf, no_grad, tick
 from autograd_lite.retracing import reduced, traced, undrawn
 
+from .flat import ENTRYWISE, LARGEST, FlatUpdate
 from .optim import SGD, Optimizer
 from .seeding import default_rng
 
@@ -93,7 +95,7 @@ class CompiledStep(Compiled):
         for i, leaf in enumerate(owned.difference(trained)):
             lines.append(f"{bind(f'unused_{i}', leaf)}.grad = None")
         lines += emitter.stores(zip(program.outputs[1 + len(trained) :], written, strict=True))
-        lines += _update(emitter, program, optimizer, trained, flats)
+        lines += _update(emitter, program, optimizer, flats)
         return finished(program, emitter, [*lines, f"return float({loss})"], reach)
 
 
@@ -148,34 +150,47 @@ def _flat(trained: list[Leaf], optimizer: Optimizer) -> dict[Leaf, Array]:
     return parts
 
 
-def _update(
-    emitter: Emitter, program: Program, optimizer: Optimizer, trained: list[Leaf], flats: dict[Leaf, Array]
-) -> list[str]:
-    """The optimizer's step: plain descent written out, any other rule called."""
-    step = emitter.bind("optimizer_step", optimizer.step)
-    plain = type(optimizer) is SGD
-    lines: list[str] = []
-    groups = []
-    for number, group in enumerate(optimizer.param_groups):
-        groups.append(emitter.bind(f"group_{number}", group))
-    if not plain:
-        return [f"{step}()"]
+def _update(emitter: Emitter, program: Program, optimizer: Optimizer, flats: dict[Leaf, Array]) -> list[str]:
+    """The optimizer's step: plain descent written out, another rule once for all small parameters of a group, or as
+    the optimizer itself takes it."""
+    lines = _rule(emitter, optimizer, flats)
+    if type(optimizer) is not SGD:
+        return lines
+    groups = [emitter.bind(f"group_{number}", group) for number, group in enumerate(optimizer.param_groups)]
     special = [f"{name}[{key!r}]" for name in groups for key in ("momentum", "weight_decay", "maximize")]
     multiply, subtract = emitter.function(np.multiply), emitter.function(np.subtract)
-    lines = [f"if {' or '.join(special)}:", f"    {step}()", "else:"]
+    lines = [f"if {' or '.join(special)}:", *(f"    {each}" for each in lines), "else:"]
     for name, group in zip(groups, optimizer.param_groups, strict=True):
         lines.append(f"    lr = {name}['lr']")
-        leaves = [each._node for each in group["params"] if each._node in flats]
-        for flat in {id(flats[leaf].base): flats[leaf].base for leaf in leaves}.values():
-            assert flat is not None
+        for flat, params in _together(group, flats):
             work = np.empty_like(flat)
             lines.append(f"    {multiply}({emitter.bind('d_all', flat)}, lr, {emitter.bind('change', work)})")
-            for leaf in leaves:
-                if flats[leaf].base is flat:
-                    start = (flats[leaf].ctypes.data - flat.ctypes.data) // flat.itemsize
-                    part = work[start : start + leaf.size].reshape(leaf.shape)
-                    label = _label(program, leaf)
-                    now, change = emitter.view(leaf.array, label), emitter.bind(f"change_{label}", part)
-                    lines.append(f"    {subtract}({now}, {change}, {now})")
-                    lines.append(f"    {emitter.bind('leaf_' + label, leaf)}.when = {emitter.bind('tick', tick)}()")
+            start = 0
+            for leaf in (each._node for each in params):
+                assert isinstance(leaf, Leaf)
+                part = work[start : start + leaf.size].reshape(leaf.shape)
+                start += leaf.size
+                label = _label(program, leaf)
+                now, change = emitter.view(leaf.array, label), emitter.bind(f"change_{label}", part)
+                lines.append(f"    {subtract}({now}, {change}, {now})")
+                lines.append(f"    {emitter.bind('leaf_' + label, leaf)}.when = {emitter.bind('tick', tick)}()")
     return lines
+
+
+def _rule(emitter: Emitter, optimizer: Optimizer, flats: dict[Leaf, Array]) -> list[str]:
+    """Calls of the optimizer's rule."""
+    together = [(group, *each) for group in optimizer.param_groups for each in _together(group, flats)]
+    if type(optimizer) not in ENTRYWISE or any(flat.size > LARGEST for _, flat, _ in together):
+        return [f"{emitter.bind('optimizer_step', optimizer.step)}()"]
+    updates = [FlatUpdate(optimizer, group, params, flat) for group, flat, params in together]
+    return [f"{emitter.bind(f'update_{number}', each)}()" for number, each in enumerate(updates)] or ["pass"]
+
+
+def _together(group: dict[str, Any], flats: dict[Leaf, Array]) -> list[tuple[Array, list[ag.Tensor]]]:
+    """The flat arrays of a group's gradients, each with its parameters in order."""
+    found: dict[int, tuple[Array, list[ag.Tensor]]] = {}
+    for leaf, part in flats.items():
+        for each in group["params"]:
+            if each._node is leaf and part.base is not None:
+                found.setdefault(id(part.base), (part.base, []))[1].append(each)
+    return list(found.values())

@@ -215,6 +215,30 @@ def test_optimizer_state_goes_from_one_to_the_other() -> None:
     pair.step(*batch(seed=4))
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_memories_that_are_not_alike(name: str) -> None:
+    """Layers trained for different numbers of steps, and a state that somebody changed."""
+    pair = Pair(dense, OPTIMIZERS[name])
+    pair.step(*batch())
+    for frozen in (True, False):
+        for model in pair.models:
+            model[0].requires_grad_(not frozen)
+        for k in range(3):
+            pair.step(*batch(seed=k))
+    for model, optimizer in zip(pair.models, pair.optimizers, strict=True):
+        memory = optimizer.state.get(model[2].weight) or {}
+        for key, value in memory.items():
+            if isinstance(value, np.ndarray):
+                memory[key] = value * 0.5
+    pair.step(*batch(seed=7))
+    eager, compiled = (each.state_dict()["state"] for each in pair.optimizers)
+    assert eager.keys() == compiled.keys()
+    for number, memory in eager.items():
+        assert memory.keys() == compiled[number].keys()
+        for key, value in memory.items():
+            np.testing.assert_allclose(compiled[number][key], value, rtol=1e-11, atol=1e-13)
+
+
 def test_labels() -> None:
     pair = Pair(lambda: nn.Linear(3, 4, dtype=np.float64), loss=nn.CrossEntropyLoss())
     x = batch()[0]
