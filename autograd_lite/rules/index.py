@@ -71,7 +71,7 @@ def _scatter(g: Any, *arrays: Any, index: Any, shape: Any) -> Any:
     return result
 
 
-def _last_writes(shape: Any, value: Any, index: Any, arrays: tuple[Any, ...]) -> Any:
+def _last_writes(*arrays: Any, index: Any, shape: Any) -> Any:
     """Where an index names an entry more than once the last write stands: 1 for those that stand, else 0."""
     place = filled(index, arrays)
     writer = np.full(shape, -1)
@@ -90,9 +90,8 @@ def _set_rules(g: Any, y: Any, x: Any, value: Any, *arrays: Any, index: Any) -> 
     rest = (None,) * len(arrays)
     kept = SETITEM(g, 0, *arrays, index=index)
     written = GETITEM(g, *arrays, index=index)
-    plain = [a._data if isinstance(a, Recorded) else a for a in arrays]
-    if any(a.dtype != bool for a in plain):
-        written = np.where(_last_writes(x.shape, value, index, tuple(plain)), written, 0)
+    if any(a.dtype != bool for a in arrays):
+        written = np.where(LAST_WRITES(*arrays, index=index, shape=x.shape), written, 0)
     return (kept, _undo_extra_axes(written, value), *rest)
 
 
@@ -118,6 +117,7 @@ SCATTER: Primitive = Primitive(
     name="scatter",
     variadic=True,
 )
+LAST_WRITES = Primitive(_last_writes, name="last_writes", variadic=True)  # an operation, since indices may be inputs
 SETITEM = Primitive(_setitem, joint=_set_rules, name="setitem", variadic=True)
 
 
