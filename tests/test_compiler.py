@@ -132,6 +132,21 @@ def test_every_function_with_a_rule_and_its_gradient(entry: Case) -> None:
         same(fast(*arrays), both(*arrays))
 
 
+def test_indices_may_change() -> None:
+    """Where an index names an entry twice, the last write stands: that is a value, and not frozen."""
+
+    def f(x: Any, i: Any, v: Any) -> Any:
+        y = x * 1.0
+        y[i] = v
+        return np.sum(y**2)
+
+    both = ag.value_and_grad(f, (0, 2))
+    fast = ag.compile(both)
+    x, v = np.arange(5.0), np.array([7.0, 8.0])
+    for i in ([0, 1], [3, 3], [4, 2]):
+        same(fast(x, np.array(i), v), both(x, np.array(i), v))
+
+
 # ---- what it returns belongs to the caller ---------------------------------------------------------------------------
 
 

@@ -141,6 +141,8 @@ def _weighted(
     labels = _labels(target)
     if labels is not None:
         _check_labels(who, labels, (labels != ignore_index) & ((labels < 0) | (labels >= classes)), classes)
+    else:
+        target = checked_labels(target, who=who, classes=classes, ignore_index=ignore_index)
     chosen = np.expand_dims(np.where(keep, target, 0), axis) == _along(np.arange(classes), scores.ndim, axis)
     picked = -np.add.reduce(np.where(chosen, scores, 0), axis=axis)
     if weight is None:
@@ -159,6 +161,17 @@ def _weighted(
     if labels is not None and not (labels != ignore_index).any():
         raise ValueError(f"{who}: no label of shape {target.shape} counts (ignore_index={ignore_index}): no mean.")
     return np.add.reduce(losses, axis=None) / np.add.reduce(factor, axis=None)
+
+
+@ag.primitive
+def checked_labels(target: Any, who: str, classes: int, ignore_index: int) -> Any:
+    """The labels themselves, looked at wherever this operation runs: in a trace they are not known yet."""
+    if isinstance(target, np.ndarray):
+        _check_labels(who, target, (target != ignore_index) & ((target < 0) | (target >= classes)), classes)
+    return target
+
+
+checked_labels.def_rule(None)
 
 
 def _along(values: Any, ndim: int, axis: int) -> Any:

@@ -249,6 +249,16 @@ def test_labels() -> None:
     pair.compare()
 
 
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(weight=np.array([1.0, 2.0])), nn.NLLLoss()])
+def test_labels_are_checked_in_every_step(loss: Any) -> None:
+    pair = Pair(lambda: nn.Linear(3, 2, dtype=np.float64), loss=loss)
+    x = batch()[0]
+    pair.step(x, np.array([0, 1, 1, 0, 0, 1]))
+    pair.step(x, np.array([0, 1, -100, 0, 0, 1]))
+    with pytest.raises(IndexError, match="label 2"):
+        pair.steps[1](x, np.array([0, 1, 1, 0, 0, 2]))
+
+
 def test_a_nan_target_is_named_and_nothing_is_trained() -> None:
     pair = Pair(dense)
     pair.step(*batch())
