@@ -34,7 +34,7 @@ _TYPOGRAPHY = (
     + " .marked text:last-of-type { font-size: 11px; font-weight: bold; fill: #C00000; }"
     + " .legend text:last-of-type { font-size: 9px; fill: #333333; }"
 )
-_ENDINGS = (".svg", ".png", ".pdf", ".html", ".dot")
+FORMATS = ("svg", "png", "pdf", "html", "dot")
 
 
 class Graph:
@@ -110,13 +110,9 @@ class Graph:
         """
         path = os.fspath(path)
         ending = os.path.splitext(path)[1].lower()
-        if ending not in _ENDINGS:
+        if ending[1:] not in FORMATS:
             raise ValueError(f"graph.save({path!r}): the name must end in .svg, .png, .pdf, .html or .dot.")
-        content = self.content(ending[1:])
-        part = f"{path}.{os.getpid()}.part"
-        with open(part, "wb") as file:
-            file.write(content)
-        os.replace(part, path)
+        write(path, self.content(ending[1:]))
 
     def content(self, form: str) -> bytes:
         """What a file of the format dot, html, svg, png or pdf holds."""
@@ -134,6 +130,14 @@ class Graph:
             return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
         except RuntimeError as error:
             return {"text/plain": f"{self!r}\n{error}"}
+
+
+def write(path: str, content: bytes) -> None:
+    """Write a file that appears complete or not at all."""
+    part = f"{path}.{os.getpid()}.part"
+    with open(part, "wb") as file:
+        file.write(content)
+    os.replace(part, path)
 
 
 def styled(picture: str) -> str:

@@ -190,12 +190,14 @@ def _legend() -> Digraph:
     from graphviz import Digraph
 
     legend = Digraph(name="cluster_legend")
-    legend.attr(label="gradient size (root mean square of its entries)", fontsize="10", color="#CCCCCC", rank="same")
+    legend.attr(label="root mean square\\nof the gradient", fontsize="10", color="#CCCCCC")
     low, high = min(_SCALE), max(_SCALE)
     for power, shade in _SCALE.items():
         words = f"10^{power}" + " or less" * (power == low) + " or more" * (power == high)
         look = {"shape": "box", "style": "filled", "fontsize": "9", "height": "0.2", "margin": "0.08,0.02"}
         legend.node(f"legend {power}", words, fillcolor=shade, color="#CCCCCC", **look, **{"class": "legend"})
+        if power < high:  # one above the other, largest first
+            legend.edge(f"legend {power + 2}", f"legend {power}", style="invis")
     return legend
 
 

