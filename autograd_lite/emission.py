@@ -261,6 +261,9 @@ class Emitter:
         self.lines.append(f"{', '.join(names)} = {self._call(operation)}")
         for each in operation.outputs:
             self._place[each] = Place(each.name)
+            if each.shape:  # memory of that shape waits: another would be broadcast into it
+                wrong = self.bind("reshaped", _reshaped)
+                self.lines.append(f"if {each.name}.shape != {each.shape}: {wrong}({str(operation)!r}, {each.name})")
 
     def _write(self, function: Callable[..., Any], operands: list[str]) -> None:
         self.lines.append(f"{self.function(function)}({', '.join(operands)})")
@@ -402,6 +405,14 @@ class Emitter:
 
 
 _WORDS = str.maketrans({".": "_", "-": "m", "+": "p"})
+
+
+def _reshaped(operation: str, result: Array) -> None:
+    """Raise for a shape that depends on values."""
+    raise ValueError(
+        f"compile: {operation} now has shape {result.shape}, which depends on values: a program is for one shape. "
+        "Write np.where(mask, a, b) for a[mask], or leave this function uncompiled."
+    )
 
 
 def _size(variable: Variable) -> int:

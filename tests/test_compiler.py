@@ -318,6 +318,14 @@ def test_control_flow_on_values_is_refused() -> None:
         ag.compile(lambda x: x * float(x[0]))(np.ones(2))
 
 
+@pytest.mark.parametrize("masks", [([True, True], [True, False]), ([True, False], [True, True])])
+def test_a_shape_that_depends_on_values_is_refused(masks: Any) -> None:
+    fast = ag.compile(lambda x, mask: np.sum(x[mask] + 1))
+    assert fast(np.zeros(2), np.array(masks[0])) == sum(masks[0])
+    with pytest.raises(ValueError, match="depends on values"):
+        fast(np.zeros(2), np.array(masks[1]))
+
+
 def test_a_hidden_random_draw_is_found() -> None:
     rng = np.random.default_rng(0)
     for f in (lambda x: x * rng.random(x.shape), lambda x: x + float(rng.random())):
