@@ -51,7 +51,7 @@ class Names:
         for name, value in names:
             if isinstance(value, Recorded):
                 self.propose(value._node, name, depth)
-            elif isinstance(value, np.ndarray):
+            elif type(value) is np.ndarray:  # a masked constant would raise when it is compared
                 self._arrays.append((name, value))
             elif isinstance(value, dict) and len(value) <= _MOST:
                 self._read_parts(value.items(), depth)
