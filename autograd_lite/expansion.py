@@ -13,7 +13,7 @@ import ast
 import inspect
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
@@ -82,19 +82,19 @@ def _body(state: Rewriter, operation: Operation, table: dict[Variable, Any], who
             f"backprop_source: {primitive.label} ({operation.line}) draws random numbers: evaluate the model with "
             "model.eval(), or make the mask an argument."
         )
-    inner = _traced(original, table)
+    inner = _traced(original, table, state.program.values)
     if inner is None or any(each.primitive is primitive for each in inner.operations):
         whole.add(primitive)
         return operation
     return _inlined(state, operation, inner)
 
 
-def _traced(operation: Operation, table: dict[Variable, Any]) -> Program | None:
+def _traced(operation: Operation, table: dict[Variable, Any], captured: Container[Variable]) -> Program | None:
     """The program of an operation's body, its inputs the variables that the operation reads; None if there is none."""
-    reads = list(operation.reads)
+    reads = _arrays(operation, captured)
 
     def body(*arrays: Any) -> Any:
-        given = dict(zip(reads, arrays, strict=True))
+        given = {**table, **dict(zip(reads, arrays, strict=True))}
         values = [_value(each, given) for each in operation.inputs]
         settings = {key: _value(each, given) for key, each in operation.settings.items()}
         function = operation.primitive.function
@@ -110,9 +110,16 @@ def _traced(operation: Operation, table: dict[Variable, Any]) -> Program | None:
     return inner if same and len(forms) == len(inner.outputs) else None
 
 
+def _arrays(operation: Operation, captured: Container[Variable]) -> list[Variable]:
+    """The variables that an operation's body gets as tensors: not the captured arrays among its settings."""
+    inputs = [each for each in operation.inputs if isinstance(each, Variable)]
+    settings = [each for each in operation.settings.values() if isinstance(each, Variable) and each not in captured]
+    return inputs + settings
+
+
 def _inlined(state: Rewriter, operation: Operation, inner: Program) -> Any:
     """Put a body's operations into the program; give back what the result has become."""
-    now: dict[Any, Any] = dict(zip(inner.inputs, operation.reads, strict=True))
+    now: dict[Any, Any] = dict(zip(inner.inputs, _arrays(operation, state.values), strict=True))
     for each in inner.captured:
         now[each] = state.constant(inner.values[each].array, f"{operation.outputs[0].name}_{identifier(each.name)}")
     made = {each for step in inner.operations for each in step.outputs}

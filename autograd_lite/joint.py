@@ -112,13 +112,18 @@ class _Again:
         for k, operation in enumerate(program.operations):
             with switched(scope=(str(k),)):
                 values = tuple(_value(each, table) for each in operation.inputs)
-                settings = {key: _value(each, table) for key, each in operation.settings.items()}
+                settings = {key: self._setting(each, table) for key, each in operation.settings.items()}
                 result = apply(operation.primitive, values, settings or None)
             results = result if isinstance(result, (tuple, list)) else [result]
             for each, made in zip(operation.outputs, results, strict=True):
                 table[each] = made
                 self.variable[made._node] = each
         return table[program.outputs[0]]
+
+    def _setting(self, each: Any, table: dict[Any, Any]) -> Any:
+        """A setting as it was given: an array that nothing depends on is no tensor."""
+        leaf = self.program.values.get(each) if isinstance(each, Variable) else None
+        return _value(each, table) if leaf is None or leaf.live else leaf.array
 
     def way_back(self, outputs: list[AnyNode], names: Names) -> list[AnyNode]:
         """Run the gradient rules on tensors, and return the nodes of the gradients, in the order of `wanted`."""
@@ -173,8 +178,8 @@ class _Again:
         under names that are not taken."""
         program = self.program
         new = dict(zip(found.inputs, program.inputs, strict=True))
-        known = {leaf: each for each, leaf in program.values.items()}
-        new |= {each: known[leaf] for each, leaf in found.values.items() if leaf in known}
+        known = {id(leaf.array): each for each, leaf in program.values.items()}
+        new |= {each: known[id(leaf.array)] for each, leaf in found.values.items() if id(leaf.array) in known}
         for operation in found.operations:
             if len(operation.scope) == 1 and operation.scope != (BACKWARD,):
                 new |= zip(operation.outputs, program.operations[int(operation.scope[0])].outputs, strict=True)

@@ -180,7 +180,7 @@ def renamed(program: Program, new: dict[Variable, Variable]) -> Program:
         program,
         operations=operations,
         inputs=tuple(map(now, program.inputs)),
-        captured=tuple(map(now, program.captured)),
+        captured=tuple(dict.fromkeys(map(now, program.captured))),
         values={now(key): leaf for key, leaf in program.values.items()},
         outputs=tuple(map(now, program.outputs)),
         statics=tuple(map(now, program.statics)),
