@@ -21,7 +21,7 @@ from autograd_lite.guards import Reach
 from autograd_lite.joint import with_gradients
 from autograd_lite.lifting import lift
 from autograd_lite.program import Program, Variable
-from autograd_lite.recording import Array, Leaf, no_grad, tick
+from autograd_lite.recording import Array, Leaf, no_grad, thread, tick
 from autograd_lite.retracing import reduced, traced, undrawn
 
 from .flat import ENTRYWISE, LARGEST, FlatUpdate
@@ -57,6 +57,12 @@ class CompiledStep(Compiled):
     ) -> None:
         super().__init__(_Forward(model, loss_fn))
         self._optimizer = optimizer
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss, after one step; raises RuntimeError inside no_grad, as backward does."""
+        if not thread.mode.enabled:
+            raise RuntimeError("TrainStep: a step needs gradients, and nothing is recorded inside ag.no_grad().")
+        return super().__call__(*args, **kwargs)
 
     def _build(self, args: tuple[Any, ...]) -> Code:
         forward, optimizer = self._f, self._optimizer

@@ -195,6 +195,22 @@ def test_loaded_weights_and_another_dtype() -> None:
     assert next(narrow[1].parameters()).grad.dtype == np.float32
 
 
+def test_arrays_that_were_replaced() -> None:
+    pair = Pair(dense)
+    pair.step(*batch())
+    for model in pair.models:
+        model.to(np.float32).to(np.float64)
+    pair.step(*batch(seed=1))
+
+
+def test_no_step_without_gradients() -> None:
+    pair = Pair(dense)
+    for _ in range(2):
+        with ag.no_grad(), pytest.raises(RuntimeError):
+            pair.steps[1](*batch())
+        pair.step(*batch())
+
+
 def test_a_group_added_later() -> None:
     def first_only(parameters: Any) -> nn.optim.Optimizer:
         return nn.optim.SGD(list(parameters)[:2], lr=0.1)
