@@ -97,13 +97,13 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
             fill = heat(box.shown, notes.values, notes)
             attributes |= {"fillcolor": fill} if fill else {}
         lines, small = _lines(box, scene, notes)
-        if small > 1:
-            classes.append(f"small{small}")
         complaints = _complaints(box, notes)
         if complaints:
             classes.append("marked")
-            lines.append("! " + ", ".join(complaints))
+            lines, small = [*lines, "! " + ", ".join(complaints)], small + 1
             attributes |= {"color": _RED, "penwidth": "2.5"}
+        if small > 1:
+            classes.append(f"small{small}")
         if classes:
             attributes["class"] = " ".join(classes)
         operation = box.operation

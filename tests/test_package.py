@@ -102,7 +102,7 @@ def test_what_pyproject_promises():
     assert project["name"] == "autograd-lite"
     assert project["requires-python"] == ">=3.11"
     assert {each.split(">")[0] for each in project["dependencies"]} == {"numpy", "graphviz"}
-    assert set(project["optional-dependencies"]) == {"examples", "test", "dev"}
+    assert set(project["optional-dependencies"]) == {"pictures", "examples", "test", "dev"}
 
 
 def test_the_examples_are_importable_from_the_checkout():
