@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .passes import Rewriter, common_subexpressions, dead_code, rewrite
+from .passes import Rewriter, common_subexpressions, dead_code, from_the_front, rewrite
 from .primitives import Primitive
 from .program import Operation, Program, Variable
 from .rules.reduce import axes_of
@@ -58,7 +58,7 @@ def lift(program: Program) -> Program:
     >>> [str(each) for each in lift(program).operations]
     ['divide: float64[2] = sigmoid(x)']
     """
-    return dead_code(rewrite(common_subexpressions(program), _lifted))
+    return dead_code(rewrite(common_subexpressions(rewrite(program, from_the_front)), _lifted))
 
 
 def _lifted(state: Rewriter, operation: Operation) -> Operation:

@@ -302,6 +302,15 @@ def undetached(program: Program) -> Program:
     return rewrite(program, lambda state, each: each.inputs[0] if each.primitive is DETACH else each)
 
 
+def from_the_front(state: Rewriter, operation: Operation) -> Operation:
+    """A reduction whose axis is counted from the front, so that one along -1 is known to be one along 1."""
+    axis, x = operation.settings.get("axis"), operation.inputs[0]
+    along = operation.primitive.called in _ALONG and isinstance(x, Variable) and x.shape
+    if along and type(axis) is int and axis < 0:
+        return replace(operation, settings={**operation.settings, "axis": axis + len(x.shape)})
+    return operation
+
+
 def _simpler(state: Rewriter, operation: Operation) -> Any:
     if len(operation.outputs) > 1 or not operation.inputs:
         return operation
@@ -312,9 +321,6 @@ def _simpler(state: Rewriter, operation: Operation) -> Any:
             return x
         if called in _SAME_ON_REALS and x.dtype.kind != "c":
             return x
-    axis = operation.settings.get("axis")
-    if called in _ALONG and type(axis) is int and axis < 0 and isinstance(x, Variable) and x.shape:
-        return replace(operation, settings={**operation.settings, "axis": axis + len(x.shape)})
     if called is np.transpose and operation.settings.get("axes") is None:
         inner = state.maker(x, np.transpose)
         if inner is not None and inner.settings.get("axes") is None:
@@ -325,7 +331,7 @@ def _simpler(state: Rewriter, operation: Operation) -> Any:
             return replace(operation, inputs=(inner.inputs[0],), settings={"shape": result.shape})
     if operation.primitive.elementwise and not operation.settings:
         return _arithmetic(state, _spread_later(state, _unspread(state, operation)))
-    return operation
+    return from_the_front(state, operation)
 
 
 def _unspread(state: Rewriter, operation: Operation) -> Operation:
