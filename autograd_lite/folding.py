@@ -274,7 +274,7 @@ def _merged(
     differing = next((n for n in range(1, len(own[0]) + 1) if len({each[:n] for each in own}) == times), 0)
     if differing:
         first, last = called(own[0][:differing]), called(own[-1][:differing])
-        titles[own[0][:differing]] = f"{first} … {last}   {TIMES}{times:,}"
+        titles[own[0][:differing]] = f"{first} … {last} {TIMES}{times:,}"
     frame = (*shared, f"{TIMES}{times} {number}")
     if not differing and period > 1:
         titles[frame] = f"{TIMES}{times:,}"

@@ -232,7 +232,7 @@ def labelled(box: Box, scene: Scene) -> list[str]:
     else:
         named = ", ".join(each.label for each in operation.outputs if each.given)
         forms = ", ".join(each.form for each in operation.outputs)
-        lines = [named, f"{_written(operation, scene)}  {times}".rstrip(), forms]
+        lines = [named, f"{_written(operation, scene)} {times}".rstrip(), forms]
     return [each for each in lines if each]
 
 
@@ -247,7 +247,7 @@ def _lines(box: Box, scene: Scene, notes: Notes) -> tuple[list[str], int]:
         small += len(rules)
     for word, known in zip(("value", "gradient"), notes.of(box.shown), strict=True):
         if known is not None:
-            lines.append(f"{word}  {known}")
+            lines.append(f"{word} {known}")
             small += 1
     return lines, small
 

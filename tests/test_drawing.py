@@ -218,7 +218,7 @@ def test_arrows_point_from_a_value_to_its_use_on_both_ways() -> None:
     arrows = set()
     for line in graph.source.splitlines():
         tail, arrow, rest = line.partition(" -> ")
-        if arrow:
+        if arrow and "invis" not in rest:  # the legend's shades hang from one another
             head, _, attributes = rest.partition(" [")
             arrows.add((head, tail.strip()) if "dir=back" in attributes else (tail.strip(), head))
     made_by = {v: operation.outputs[0] for operation in graph.program.operations for v in operation.outputs}

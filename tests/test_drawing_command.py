@@ -44,7 +44,7 @@ def test_document_1s_network_as_a_page(tmp_path: Path) -> None:
     path = tmp_path / "graph.html"
     assert main(["draw", "examples.xor:model", "-o", str(path), "--backward", "--formulas"]) == 0
     text = path.read_text(encoding="utf-8")
-    assert "gradient  " in text
+    assert "gradient " in text
 
 
 def test_the_format_may_differ_from_the_name(tmp_path: Path) -> None:

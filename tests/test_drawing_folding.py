@@ -71,7 +71,7 @@ def test_a_folded_picture_is_the_whole_one_laid_together(
 
 def test_equal_blocks_are_drawn_once() -> None:
     scene = ag.draw(tower(12), X, fold=True).scene()
-    assert sorted(scene.titles.values()) == ["1.0 … 1.11   \N{MULTIPLICATION SIGN} 12"]
+    assert sorted(scene.titles.values()) == ["1.0 … 1.11 \N{MULTIPLICATION SIGN} 12"]
     counts = {box.name: box.times for box in scene.boxes}
     assert counts.pop("p1_0_a_weight") == 12
     assert sum(box.times == 12 for box in scene.boxes) == 8  # a block's four operations and four parameters

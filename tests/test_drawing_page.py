@@ -133,8 +133,8 @@ def test_hovering_tells_values_and_gradient(report: dict[str, Any], drawn: tuple
     assert kind == "block"
     assert "0.0.weight" in text
     assert "float64[4, 3]" in text
-    assert f"value  {graph.notes.values[weight]}" in text
-    assert f"gradient  {graph.notes.values[graph.notes.gradients[weight]]}" in text
+    assert f"value {graph.notes.values[weight]}" in text
+    assert f"gradient {graph.notes.values[graph.notes.gradients[weight]]}" in text
     assert report["left"] == "none"
 
 
@@ -155,8 +155,8 @@ def test_folding_a_frame_hides_what_is_inside(report: dict[str, Any]) -> None:
 def test_the_slider_shows_a_recorded_step(report: dict[str, Any], drawn: tuple[Any, Any]) -> None:
     graph = drawn[1]
     weight = next(each for each in graph.program.captured if each.label == "1.weight")
-    assert f"value  {graph.notes.values[weight]}" in report["before"]
-    assert f"value  {graph.recordings[0][1][weight]}" in report["after"]
+    assert f"value {graph.notes.values[weight]}" in report["before"]
+    assert f"value {graph.recordings[0][1][weight]}" in report["after"]
     assert report["before"] != report["after"]
     assert report["fill"] != report["fillAfter"]
     assert report["step"] == "epoch 1"

@@ -1,0 +1,259 @@
+"""What stands on a node: statistics against NumPy's own, colours, marks, gradient rules, verdicts, source lines."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_lite as ag
+import nn
+from autograd_lite.formulas import local_derivatives
+from autograd_lite.pictures import colour
+from autograd_lite.statistics import statistics
+
+from .test_drawing import X, Y, parts, weights, words, xor
+
+
+def labels(graph: Any) -> dict[str, list[str]]:
+    title = "{http://www.w3.org/2000/svg}title"
+    return {str(each.findtext(title)): words(each) for each in parts(graph.svg(), "node")}
+
+
+# ---- statistics ----
+
+
+@pytest.mark.parametrize("values", [[0.0, 1, -2, 5], [[1.5]], [True, False], [3, 0, 0], [1e200, -2e200], [1e-200]])
+def test_the_statistics_are_numpys(values: Any) -> None:
+    array = np.array(values)
+    wide = array.astype(np.longdouble)
+    found = statistics(array)
+    assert found.mean == pytest.approx(float(wide.mean()))
+    assert found.spread == pytest.approx(float(wide.std()))
+    assert found.norm == pytest.approx(float(np.sqrt((wide**2).sum())))
+    assert found.size == pytest.approx(float(np.sqrt((wide**2).mean())))
+    assert found.zeros == (array == 0).mean()
+    assert found.finite
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_said(bad: float) -> None:
+    found = statistics(np.array([1.0, bad]))
+    assert not found.finite
+    assert str(found) == "NaN or infinite"
+
+
+def test_complex_entries_count_with_their_absolute_values() -> None:
+    assert statistics(np.array([3 + 4j, 0])).mean == 2.5
+
+
+def test_empty_arrays_have_statistics() -> None:
+    assert statistics(np.zeros((0, 3))).norm == 0
+
+
+def test_a_node_tells_its_value_and_its_gradient() -> None:
+    W1, W2 = weights()
+    shown = labels(ag.draw(xor, W1, W2, backward=True))
+    a1 = 1 / (1 + np.exp(-(X @ W1)))
+    o = 1 / (1 + np.exp(-(a1 @ W2)))
+    d_z2 = -(Y - o) * o * (1 - o) / 4
+    d_a1 = d_z2 @ W2.T
+    assert f"value {statistics(a1)}" in shown["a1"]
+    assert f"gradient {statistics(d_a1)}" in shown["a1"]
+    assert f"value {statistics(W2)}" in shown["W2"]
+    assert f"gradient {statistics(a1.T @ d_z2)}" in shown["W2"]
+    assert f"gradient {statistics(d_z2)}" in shown["z2"]
+    assert "value 0.1" in " ".join(shown["loss"])
+    assert not any("value" in each for each in labels(ag.draw(xor, W1, W2))["a1"])
+
+
+def test_every_value_on_the_way_has_its_gradient() -> None:
+    W1, W2 = (ag.tensor(each, requires_grad=True) for each in weights())
+    graph = ag.draw(xor, W1, W2, backward=True)
+    forward = [each for each in graph.program.operations if each.scope[:1] != ("backward pass",)]
+    for operation in forward:
+        assert operation.outputs[0] in graph.notes.gradients
+    for variable, gradient in graph.notes.gradients.items():
+        assert variable.shape == gradient.shape
+
+
+def test_an_eager_tensor_tells_what_it_still_knows() -> None:
+    W1, W2 = (ag.tensor(each, requires_grad=True) for each in weights())
+    shown = labels(ag.draw(xor(W1, W2), backward=True))
+    assert f"value {statistics(W1.data)}" in shown["W1"]
+    loss = xor(W1, W2)
+    loss.backward()
+    assert f"gradient {statistics(W1.grad)}" in shown["W1"]
+
+
+def test_drawing_leaves_parameters_and_gradients_alone() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU())
+    before = {name: value.copy() for name, value in model.state_dict().items()}
+    ag.draw(model, X.astype(np.float32), backward=True)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    assert all(each.grad is None for each in model.parameters())
+
+
+def test_a_recording_sees_the_parameters_as_they_are_now() -> None:
+    w = ag.tensor([1.0, 2.0], requires_grad=True, name="w")
+    graph = ag.draw(lambda x: np.sum((x - w) ** 2), np.zeros(2), backward=True)
+    w.data = np.array([3.0, 4.0])
+    graph.record(np.zeros(2))
+    variable = graph.program.captured[0]
+    assert graph.notes.values[variable].norm == pytest.approx(5**0.5)
+    assert graph.recordings[0][1][variable].norm == 5
+    assert graph.recordings[0][1][graph.notes.gradients[variable]].norm == 10
+    with pytest.raises(RuntimeError, match="draw the function itself"):
+        ag.draw(np.sum(w * w), backward=True).record()
+
+
+# ---- colours and marks ----
+
+
+def test_stronger_gradients_have_stronger_colours() -> None:
+    def darkness(size: float) -> int:
+        return -sum(bytes.fromhex(colour(size)[1:]))
+
+    sizes = [10.0**power for power in range(-9, 4)]
+    shades = [darkness(size) for size in sizes]
+    assert shades == sorted(shades)
+    assert len(set(shades[1:-1])) == 11
+    assert colour(0.0) == colour(1e-300) == colour(1e-8)
+    assert colour(1e300) == colour(100.0)
+
+
+def marks(f: Any, *args: Any) -> dict[str, str]:
+    with np.errstate(all="ignore"):
+        shown = labels(ag.draw(f, *args, backward=True))
+    return {name: lines[-1] for name, lines in shown.items() if lines[-1].startswith("! ")}
+
+
+def test_dead_units_are_marked() -> None:
+    def f(x: Any) -> Any:
+        z = x - 100
+        a = np.maximum(z, 0)
+        return np.sum(a + np.exp(x))
+
+    assert marks(f, X) == {"z": "! dead", "a": "! dead"}
+
+
+def test_vanishing_and_exploding_gradients_are_marked() -> None:
+    def f(x: Any) -> Any:
+        small = x * 1e-9
+        large = x * 1e9
+        a = small + 1
+        return np.sum(a + large)
+
+    assert marks(lambda x: np.sum(x * 1e-9), X) == {"x": "! vanishing"}
+    assert marks(lambda x: np.sum(x * 1e9), X) == {"x": "! exploding"}
+    assert marks(lambda x: np.sum(x * 2), X) == {}
+    assert marks(f, X) == {"x": "! exploding"}
+
+
+def test_what_is_not_a_number_is_marked_where_it_begins() -> None:
+    def f(x: Any) -> Any:
+        z = x - 5
+        r = np.sqrt(z)
+        return np.sum(r)
+
+    marked = marks(f, X)
+    assert marked["r"] == "! NaN"
+    assert set(marked.values()) == {"! NaN"}
+
+
+def test_there_is_a_legend_only_where_there_are_colours() -> None:
+    assert "cluster_legend" not in ag.draw(xor, *weights()).source
+    assert ag.draw(xor, *weights(), backward=True).source.count("class=legend") == 6
+
+
+# ---- gradient rules ----
+
+
+def test_the_gradient_rule_of_an_operation_can_be_asked_for() -> None:
+    def f(a: Any, b: Any) -> Any:
+        return np.exp(a) * b / np.sqrt(b)
+
+    found = [rule for operation in ag.trace(f, X + 1, X + 1).operations for rule in local_derivatives(operation)]
+    assert found == [
+        "d_a = g * y", "d_a = g * b", "d_b = g * a", "d_b = g / (2 * y)", "d_a = g / b", "d_b = -g * y / b",
+    ]  # fmt: skip
+    assert "d_a = g * y" in " ".join(labels(ag.draw(f, X + 1, X + 1, formulas=True))["exp"])
+    assert "g * y" not in ag.draw(f, X + 1, X + 1).source
+
+
+def test_a_users_own_rule_is_shown() -> None:
+    @ag.primitive
+    def cube(x: Any) -> Any:
+        return x**3
+
+    cube.def_rule(lambda g, y, x: g * 3 * x**2)
+    operation = ag.trace(lambda x: cube(x), X).operations[0]
+    assert local_derivatives(operation) == ["d_x = g * 3 * x ** 2"]
+
+
+# ---- verdicts ----
+
+
+def posted(params: dict[str, Any]) -> dict[str, Any]:
+    """Document 1's formulas, of which W1's is wrong."""
+    a1 = 1 / (1 + np.exp(-(X @ params["W1"])))
+    o = 1 / (1 + np.exp(-(a1 @ params["W2"])))
+    d2 = (o - Y) * o * (1 - o) / 4
+    return {"W1": X.T @ (d2 @ params["W2"].T), "W2": a1.T @ d2}
+
+
+def test_a_wrong_gradient_by_hand_is_marked() -> None:
+    params = dict(zip(("W1", "W2"), weights(), strict=True))
+
+    def loss(params: Any) -> Any:
+        return xor(params["W1"], params["W2"])
+
+    report = ag.check_backprop(loss, params, posted(params))
+    assert not report["W1"].ok
+    assert report["W2"].ok
+    shown = labels(ag.draw(loss, params, report=report))
+    assert shown["W1"][-1].startswith("! by hand: ")
+    assert [name for name, lines in shown.items() if lines[-1].startswith("!")] == ["W1"]
+
+
+def test_the_operation_where_the_deviation_begins_is_marked() -> None:
+    params = dict(zip(("W1", "W2"), weights(), strict=True))
+
+    def loss(params: Any) -> Any:
+        z1 = X @ params["W1"]
+        a1 = np.tanh(z1)
+        z2 = a1 @ params["W2"]
+        return np.sum((z2 - Y) ** 2)
+
+    a1 = np.tanh(X @ params["W1"])
+    d2 = 2 * (a1 @ params["W2"] - Y)
+    d1 = d2 @ params["W2"].T * a1  # wrong: the slope of tanh is 1 - a1 ** 2
+    manual = {"W1": X.T @ d1, "z1": d1, "z2": d2, "W2": a1.T @ d2}
+    shown = labels(ag.draw(loss, params, report=ag.check_backprop(loss, params, manual)))
+    marked = {name: lines[-1] for name, lines in shown.items() if lines[-1].startswith("!")}
+    assert set(marked) == {"W1", "z1"}
+    assert marked["z1"].startswith("! the deviation begins here, by hand: ")
+
+
+def test_a_report_on_something_else_is_refused() -> None:
+    params = {"V": np.ones(3)}
+    report = ag.check_backprop(lambda p: np.sum(p["V"]), params, {"V": np.ones(3)})
+    with pytest.raises(ValueError, match="nothing in the picture is called 'V'"):
+        ag.draw(xor, *weights(), report=report)
+
+
+# ---- source lines ----
+
+
+def test_an_operation_of_the_way_back_names_its_forward_line() -> None:
+    def f(x: Any) -> Any:
+        y = np.exp(x)
+        return np.sum(y * y)
+
+    first = inspect.getsourcelines(f)[1]
+    places = {each.outputs[0].name: each.place for each in ag.draw(f, X, backward=True).program.operations}
+    assert places["d_x"] == f"test_drawing_notes.py:{first + 1}"
+    assert places["d_y"] == f"test_drawing_notes.py:{first + 2}"
