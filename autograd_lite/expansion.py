@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 
 from .naming import distinct, identifier
-from .passes import Rewriter, draws, rewrite
+from .passes import draws
 from .primitives import Primitive, public_name
 from .program import Operation, Program, Variable, _compute, _value
 from .rendering import SIGNS
+from .rewriting import Rewriter, rewrite
 from .rules.complex import IMAG, REAL
 from .rules.elementwise import CLIP
 from .rules.index import GETITEM, SCATTER, SETITEM

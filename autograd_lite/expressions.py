@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from .expansion import constant_line, has_a_name, numpys_name, transplanted
-from .passes import Rewriter, rewrite
 from .pictures import BACKWARD
 from .primitives import PRIMITIVES, Primitive
 from .program import Operation, Program, Variable
 from .recording import Array
 from .rendering import SIGNS, index_text, literal
+from .rewriting import Rewriter, rewrite
 from .rules.index import GETITEM, SCATTER, SETITEM
 from .rules.shape import ASTYPE, COPY, DETACH
 

@@ -21,11 +21,11 @@ import numpy as np
 
 from .backward import walk
 from .naming import Names, distinct
-from .passes import renamed
 from .pictures import BACKWARD
 from .program import Operation, Program, Variable, _value
 from .recording import AnyNode, Leaf, Node, Recorded, history, switched, thread
 from .rendering import called
+from .rewriting import renamed
 from .tensors import Tensor, apply, tensor, wrap
 from .tracing import recorded
 from .trees import flatten

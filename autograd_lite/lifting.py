@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from .passes import Rewriter, common_subexpressions, dead_code, from_the_front, rewrite
+from .passes import common_subexpressions, dead_code, from_the_front
 from .primitives import Primitive
 from .program import Operation, Program, Variable
+from .rewriting import Rewriter, rewrite
 from .rules.reduce import axes_of
 
 

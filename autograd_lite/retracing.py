@@ -16,9 +16,10 @@ import numpy as np
 
 from .custom import CustomPrimitive
 from .lifting import LOG_SOFTMAX, RELU, SIGMOID, SOFTMAX
-from .passes import Rewriter, common_subexpressions, dead_code, fold_constants, simplify, undetached
+from .passes import common_subexpressions, dead_code, fold_constants, simplify, undetached
 from .program import Operation, Program, Variable
 from .recording import Leaf
+from .rewriting import Rewriter
 from .tracing import trace
 
 

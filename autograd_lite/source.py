@@ -25,11 +25,12 @@ from .expressions import Written, is_literal, number_text, plainly
 from .joint import with_gradients
 from .lifting import lift
 from .naming import distinct, identifier
-from .passes import renamed, shortened
+from .passes import shortened
 from .pictures import BACKWARD
 from .program import Operation, Program, Variable, text
 from .recording import Array
 from .rendering import as_python
+from .rewriting import renamed
 from .tracing import trace
 from .trees import Structure, paths
 

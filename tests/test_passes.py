@@ -107,6 +107,14 @@ def test_constants_are_computed_once_but_a_users_array_stays_what_it_is():
     assert [each.name for each in folded.captured if each.given] == ["scale"]
 
 
+def test_a_gradient_that_is_a_users_array_follows_it():
+    scale = ag.tensor([2.0, 3.0], name="scale")
+    program = ag.trace(lambda x: np.sum(x * scale * 3.0), np.ones(2))
+    both = shortened(with_gradients(program, (np.ones(2),), program.inputs))
+    scale.data[0] = 7.0
+    np.testing.assert_array_equal(both(np.zeros(2))[1][0], [21, 9])
+
+
 def test_an_array_changed_after_the_trace_is_noticed_after_the_passes_too():
     data = RNG.standard_normal(100_000)
     program = shortened(ag.trace(lambda x: np.sum(x * data), 1.0))
