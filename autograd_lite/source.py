@@ -45,6 +45,16 @@ _NOUNS = {
 }  # fmt: skip
 
 
+_CHECK = (
+    "def _check_argument(name, array, shape, dtype):",
+    '    """Raise ValueError for an argument that the derivation below does not hold for."""',
+    "    array = np.asarray(array)",
+    "    if array.shape != shape or array.dtype != dtype:",
+    "        found, wanted = f\"{array.dtype}{list(array.shape)}\", f\"{dtype}{list(shape)}\"",
+    '        raise ValueError(f"backprop: {name} is {found}, and this derivation is for {wanted}")',
+)
+
+
 class Source(str):
     """The text of a function `backprop`, which `function` runs; `captured` holds its trailing arguments."""
 
@@ -174,6 +184,9 @@ class _Printer:
             head = "def backprop(\n    " + ",\n    ".join(parameters) + ",\n):"
         lines = [
             "import numpy as np",
+            "",
+            "",
+            *_CHECK,
             *self.written.helpers(),
             "",
             "",
@@ -225,15 +238,8 @@ class _Printer:
                     unlike = "is not" if static is None or isinstance(static, bool) else "!="
                     yield f"if {access} {unlike} {static!r}:"
                     yield f'    raise ValueError("backprop: {name} must be {static!r}, for which it was derived")'
-        yield "for name, array, shape, dtype in ("
         for each in (*table, *self.trailing):
-            yield f'    ("{each.name}", {each.name}, {each.shape}, "{each.dtype.name}"),'
-        yield "):"
-        yield "    if np.shape(array) != shape or np.asarray(array).dtype != dtype:"
-        yield "        raise ValueError("
-        yield '            f"backprop: {name} is {np.asarray(array).dtype}{list(np.shape(array))}, "'
-        yield '            f"and this derivation is for {dtype}{list(shape)}"'
-        yield "        )"
+            yield f'_check_argument("{each.name}", {each.name}, {each.shape}, "{each.dtype.name}")'
         yield ""
 
     # ---- the computation -----------------------------------------------------------------------------------------
