@@ -39,6 +39,7 @@ _STYLES: dict[str, dict[str, str]] = {
     "gradient output": {"color": _PURPLE, "fillcolor": "#F7E3F0", "peripheries": "2"},
     "folded": {"shape": "folder", "style": "filled", "fillcolor": "#ECECF6"},
 }
+_LONGEST = 80  # characters of an operation in a label
 # A gradient's size in powers of ten, and its colour: from pale to strong, so that the order survives without colours.
 _SCALE = dict(zip(range(-8, 3, 2), ("#FFFDEB", "#FFF0B8", "#FFDB85", "#FDB863", "#F68D5B", "#E8645A"), strict=True))
 
@@ -270,7 +271,8 @@ def _written(operation: Operation, scene: Scene) -> str:
     def text(value: Any) -> str:
         return _operand(value, scene.program, scene.hidden)
 
-    return as_mathematics(operation.primitive, operation.inputs, operation.settings, text)
+    written = as_mathematics(operation.primitive, operation.inputs, operation.settings, text)
+    return written if len(written) <= _LONGEST else written[: _LONGEST - 1] + "…"
 
 
 def _operand(value: Any, program: Program, hidden: set[Variable]) -> str:

@@ -162,7 +162,8 @@ def as_mathematics(primitive: Primitive, inputs: Sequence[Any], settings: dict[s
         return word if plain and function in _COMMUTE else f"{_bracketed(operands[0])} {word} {_bracketed(operands[1])}"
     # the shape of a result stands in its label anyway
     told = {key: value for key, value in settings.items() if value is not None and key != "shape"}
-    rest = " ".join(_settings(told, text))
+    # a named tuple says itself how it reads
+    rest = " ".join(str(value) if hasattr(value, "_fields") else f"{key}={text(value)}" for key, value in told.items())
     if "{}" in word:
         head = word.format(operands[0])
     elif operands == [DOT] * len(operands) and (len(operands) == 1 or function in _COMMUTE or primitive.sequence):

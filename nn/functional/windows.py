@@ -29,6 +29,13 @@ class Windows(NamedTuple):
     dilation: tuple[int, ...]
     counts: tuple[int, ...]
 
+    def __str__(self) -> str:
+        """As a picture shows it: 5×5, and what is not the usual."""  # noqa: RUF002  # the sign in the picture
+        told = [("", self.size, None), (" stride ", self.stride, 1), (" padding ", self.before, 0)]
+        told.append((" dilation ", self.dilation, 1))
+        sign = "\N{MULTIPLICATION SIGN}"
+        return "".join(word + sign.join(map(str, each)) for word, each, usual in told if {*each} != {usual})
+
     @property
     def padded(self) -> tuple[int, ...]:
         """The lengths with the padding."""
