@@ -315,7 +315,6 @@ def _fill(node: Node, gradients: list[Any]) -> tuple[Any, ...]:
     )
 
 
-
 def _references() -> int:
     """What `sys.getrefcount` tells `deliver` of an array that only the walk knows: Pythons differ in it."""
     counts: list[int] = []

@@ -196,9 +196,7 @@ def unchanging(program: Program, reach: Reach) -> set[Variable]:
     return {each for each, leaf in fixed if leaf not in tensors and not leaf.live}
 
 
-def finished(
-    program: Program, emitter: Emitter, lines: list[str], reach: Reach
-) -> Code:
+def finished(program: Program, emitter: Emitter, lines: list[str], reach: Reach) -> Code:
     """The generated function of a program."""
     name = emitter.bind(program.name, program)  # a name that no value has
     source = _function(name, [each.name for each in program.inputs], lines)

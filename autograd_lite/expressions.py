@@ -75,9 +75,7 @@ def _plain(state: Rewriter, operation: Operation) -> Operation:
             if count and isinstance(x, Variable) and x.dtype == operation.outputs[0].dtype:
                 if c < 0:
                     opposite = state.another(x, f"minus_{x.name}")
-                    state.keep(
-                        replace(operation, primitive=PRIMITIVES[np.negative], inputs=(x,), outputs=(opposite,))
-                    )
+                    state.keep(replace(operation, primitive=PRIMITIVES[np.negative], inputs=(x,), outputs=(opposite,)))
                     x = opposite
                 return replace(operation, primitive=PRIMITIVES[np.divide], inputs=(x, count))
     return operation

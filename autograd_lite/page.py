@@ -28,7 +28,11 @@ _DEPTHS = 4  # so many foldings are drawn beforehand
 
 def page(graph: Graph) -> str:
     """The text of the HTML file."""
-    data = {"views": list(_views(graph)), "steps": _steps(graph)}
+    views = list(_views(graph))
+    data = {
+        "views": views,
+        "steps": _steps(graph, {each["shown"] for view in views for each in view["boxes"].values()}),
+    }
     text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     frame = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return frame.replace("{{title}}", html.escape(graph.program.name)).replace("{{data}}", text)
@@ -79,11 +83,11 @@ def _about(box: Box, scene: Scene) -> dict[str, Any]:
     }
 
 
-def _steps(graph: Graph) -> list[dict[str, Any]]:
-    """What was seen at each step, under the names of the variables."""
+def _steps(graph: Graph, shown: set[str]) -> list[dict[str, Any]]:
+    """What was seen at each step of the variables that are shown."""
     seen = [("as drawn", graph.notes.values)] if graph.notes.values else []
     return [
-        {"name": name, "boxes": {variable.name: _seen(variable, values, graph) for variable in values}}
+        {"name": name, "boxes": {each.name: _seen(each, values, graph) for each in values if each.name in shown}}
         for name, values in [*seen, *graph.recordings]
     ]
 

@@ -103,6 +103,7 @@ def fold_constants(program: Program) -> Program:
     >>> print(fold_constants(program).outputs[0].kind)
     constant
     """
+
     def visit(state: Rewriter, operation: Operation) -> Any:
         constants = all(foldable(state.values, each) for each in (*operation.inputs, *operation.settings.values()))
         if not constants or draws(operation) or len(operation.outputs) > 1:

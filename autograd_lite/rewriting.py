@@ -92,6 +92,7 @@ def rewrite(program: Program, visit: Callable[[Rewriter, Operation], Any]) -> Pr
 
 def renamed(program: Program, new: dict[Variable, Variable]) -> Program:
     """A program with variables exchanged for others of the same form."""
+
     def now(value: Any) -> Any:
         return new.get(value, value) if isinstance(value, Variable) else value
 

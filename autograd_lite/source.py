@@ -50,7 +50,7 @@ _CHECK = (
     '    """Raise ValueError for an argument that the derivation below does not hold for."""',
     "    array = np.asarray(array)",
     "    if array.shape != shape or array.dtype != dtype:",
-    "        found, wanted = f\"{array.dtype}{list(array.shape)}\", f\"{dtype}{list(shape)}\"",
+    '        found, wanted = f"{array.dtype}{list(array.shape)}", f"{dtype}{list(shape)}"',
     '        raise ValueError(f"backprop: {name} is {found}, and this derivation is for {wanted}")',
 )
 

@@ -368,9 +368,7 @@ class Tensor(ArrayMethods):
 # ---- making tensors ------------------------------------------------------------------------------------------------
 
 
-def tensor(
-    data: ArrayLike, requires_grad: bool = False, dtype: Any = None, name: str | None = None
-) -> Tensor:
+def tensor(data: ArrayLike, requires_grad: bool = False, dtype: Any = None, name: str | None = None) -> Tensor:
     """A new leaf tensor that holds a copy of `data`.
 
     Python numbers become float64 or int64 as in NumPy; arrays keep their dtype unless `dtype` is given. Raises

@@ -52,9 +52,7 @@ class _Forward:
 class CompiledStep(Compiled):
     """What nn.TrainStep(..., compile=True) calls: (x, y) -> the loss before the update, as a float."""
 
-    def __init__(
-        self, model: Callable[[Any], Any], loss_fn: Callable[[Any, Any], Any], optimizer: Optimizer
-    ) -> None:
+    def __init__(self, model: Callable[[Any], Any], loss_fn: Callable[[Any, Any], Any], optimizer: Optimizer) -> None:
         super().__init__(_Forward(model, loss_fn))
         self._optimizer = optimizer
 

@@ -105,6 +105,4 @@ class FlatUpdate:
     def _split(self, flat: Array) -> list[Array]:
         """The parts of a flat array that belong to the parameters."""
         ends = np.cumsum([each.size for each in self._params])
-        return [
-            flat[end - each.size : end].reshape(each.shape) for each, end in zip(self._params, ends, strict=True)
-        ]
+        return [flat[end - each.size : end].reshape(each.shape) for each, end in zip(self._params, ends, strict=True)]

@@ -1,4 +1,6 @@
-"""The walk: seeds, accumulation, freeing, memory that nobody shares, hooks, long chains, complex numbers, broadcasting."""
+"""The walk: seeds, accumulation, freeing, memory that nobody shares, hooks, long chains, complex numbers,
+broadcasting.
+"""
 
 from __future__ import annotations
 
