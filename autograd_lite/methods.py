@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .primitives import public_name
-from .recording import METHODS, Recorded
+from .recording import Recorded
 from .rules.shape import ASTYPE, COPY
 
 
@@ -21,7 +21,6 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return function(self, *args, **kwargs)
 
-    METHODS.add(method.__code__)
     method.__doc__ = f"{public_name(function) or function.__name__} of this tensor."
     return method
 
@@ -34,7 +33,6 @@ def _shape_method(function: Callable[..., Any]) -> Callable[..., Any]:
             args = (args,)
         return function(self, *args, **kwargs)
 
-    METHODS.add(method.__code__)
     method.__doc__ = f"{public_name(function) or function.__name__} of this tensor."
     return method
 

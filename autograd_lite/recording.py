@@ -250,7 +250,7 @@ class Node(_Formed):
     def place(self, frame: FrameType) -> None:
         """Note the line that is being executed in `frame`: always in a trace and in anomaly mode, and otherwise only
         where a later write could spoil what was recorded, since it costs a tenth of a small operation."""
-        if frame.f_globals.get("__package__") == "autograd_lite.rules":  # a composition: the line is its caller's
+        if OURS[frame.f_code.co_filename]:  # a method or a composition: the line is its caller's
             frame = users_frame(frame)
         self._code = frame.f_code
         self._instruction = frame.f_lasti
@@ -279,7 +279,6 @@ class Node(_Formed):
 
 
 AnyNode: TypeAlias = Leaf | Node
-METHODS: set[CodeType] = set()  # the code of the methods that only pass on to a NumPy function
 _new = object.__new__
 
 
@@ -333,12 +332,11 @@ def record(
     node.notes = None
     if mode.precise:
         node._scope = mode.scope
-        node.place(users_frame(sys._getframe(depth)))
+        node.place(sys._getframe(depth))
         if mode.anomaly:
             node.notes = {"kept": fingerprints(node)}
     elif node.guards and not primitive.internal:
-        frame = sys._getframe(depth)
-        node.place(users_frame(frame) if frame.f_code in METHODS else frame)
+        node.place(sys._getframe(depth))
     node.when = tick()
     return node
 
@@ -390,11 +388,22 @@ _PACKAGES = (
 )
 
 
-def users_frame(frame: FrameType | None) -> FrameType:
+class _Ours(dict[str, bool]):
+    """Whether a file is this library's own or NumPy's, asked once for each."""
+
+    def __missing__(self, filename: str) -> bool:
+        self[filename] = filename.startswith(_PACKAGES)
+        return self[filename]
+
+
+OURS = _Ours()
+
+
+def users_frame(frame: FrameType) -> FrameType:
     """The innermost frame that is neither this library's own nor NumPy's."""
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):  # type: ignore[union-attr]  # the outermost frame has no f_back, so the loop ends before None
-        frame = frame.f_back  # type: ignore[union-attr]  # as above
-    return frame  # type: ignore[return-value]  # as above
+    while OURS[frame.f_code.co_filename] and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 def describe_line(code: CodeType, instruction: int) -> str:

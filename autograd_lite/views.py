@@ -40,7 +40,8 @@ class Alias(NamedTuple):
     """A detached name for another handle's array; weak, so that a number kept for a report keeps no history."""
 
     base: ref[Any]
-    seen: AnyNode
+    seen: ref[AnyNode]
+    leaf: Leaf | None  # the base's node, if the array is a leaf's
 
 
 class _Watch(threading.local):
@@ -86,18 +87,19 @@ def follow(handle: Recorded) -> None:
             _link(each, view.base, view.primitive, view.rest, view.settings)
     elif view is not None:
         base = view.base()
-        if base is not None and base._node is not view.seen:
+        if base is not None and base._node is not view.seen():
             show(handle, base)
 
 
 def show(handle: Recorded, base: Recorded) -> None:
     """Make `handle` a detached name for the array of `base`, which is no view."""
+    node = base._node
     handle._data = base._data
-    if type(base._node) is not Leaf:
+    if type(node) is not Leaf:
         handle._data = base._data.view()
         handle._data.flags.writeable = False
     handle._node = Leaf(handle._data)
-    handle._view = Alias(ref(base), base._node)
+    handle._view = Alias(ref(base), ref(node), node if type(node) is Leaf else None)
 
 
 def detached(handle: Recorded, blank: Callable[[], Any]) -> Any:
@@ -126,7 +128,7 @@ def owner(handle: Recorded) -> Leaf | None:
     if type(view) is View:
         handle = view.root
         view = handle._view
-    node = handle._node if view is None else view.seen
+    node = handle._node if view is None else view.leaf
     return node if type(node) is Leaf else None
 
 
@@ -177,7 +179,12 @@ def assign(handle: Recorded, new: Any) -> Any:
         )
     if watch.written is not None:
         watch.written.setdefault(target, (target._data, target._node))
-    target._data, target._node = new._data, new._node
+    if new._data.strides == target._data.strides:
+        target._data = new._data
+    else:  # later reshapes are views, or are not, as they would be of the array that was there
+        target._data = np.empty_like(target._data)
+        np.copyto(target._data, new._data)
+    target._node = new._node
     follow(handle)
     return handle
 

@@ -1,4 +1,4 @@
-"""Tensors as somebody finds them who wants to break them: making them, leaving their world, operators, copies, texts."""
+"""Tensors, tried by somebody who wants to break them: making them, leaving their world, operators, copies, texts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ def parameter(data: Any, **kwargs: Any) -> ag.Tensor:
     return ag.tensor(data, requires_grad=True, **kwargs)
 
 
-# ---- making ------------------------------------------------------------------------------------------------------------
+# ---- making ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("data", "dtype"),
     [
-        (1, np.int64), (1.0, np.float64), (True, np.bool_), (1j, np.complex128), ([1, 2], np.int64), ([[1.5]], np.float64),
+        (1, np.int64), (1.0, np.float64), (True, np.bool_), (1j, np.complex128), ([1, 2], np.int64),
+        ([[1.5]], np.float64),
         (np.float32(2), np.float32), (np.arange(3, dtype=np.int8), np.int8), ([], np.float64), ((1, 2.0), np.float64),
     ],
 )  # fmt: skip
@@ -61,7 +62,7 @@ def test_dtype_and_name_are_taken() -> None:
     assert repr(x) == "tensor([1., 2.], dtype=float32, name='v', requires_grad=True)"
 
 
-@pytest.mark.parametrize("data", ["abc", ["a", "b"], None, [None, 1.0], object(), {"a": 1.0}, np.datetime64("2020-01-01")])
+@pytest.mark.parametrize("data", ["abc", ["a", "b"], None, [None, 1.0], object(), {"a": 1.0}, np.datetime64("2020")])
 def test_what_is_no_number_is_refused(data: Any) -> None:
     with pytest.raises(TypeError, match=r"does not hold numbers"):
         ag.tensor(data)
@@ -110,7 +111,7 @@ def test_a_memory_map_is_an_array(tmp_path: Path) -> None:
     assert w.grad.tolist() == [1, 2, 3]
 
 
-# ---- what it is --------------------------------------------------------------------------------------------------------
+# ---- what it is --------------------------------------------------------------------------------------------------
 
 
 def test_form() -> None:
@@ -220,7 +221,7 @@ def test_setting_grad_copies_casts_and_checks() -> None:
     assert w.grad is None
 
 
-# ---- operators ---------------------------------------------------------------------------------------------------------
+# ---- operators ---------------------------------------------------------------------------------------------------
 
 ARITHMETIC = [
     operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow,
@@ -283,12 +284,13 @@ def test_operands_that_are_no_numbers_raise(other: Any) -> None:
 
 def test_shapes_that_do_not_fit_name_the_function_and_both_shapes() -> None:
     x = parameter(np.ones((2, 3)))
-    for call, name in ((lambda: x + np.ones(4), "np.add"), (lambda: x @ x, "np.matmul"), (lambda: np.dot(x, x), "np.dot")):
+    calls = ((lambda: x + np.ones(4), "np.add"), (lambda: x @ x, "np.matmul"), (lambda: np.dot(x, x), "np.dot"))
+    for call, name in calls:
         with pytest.raises(ValueError, match=rf"{name}.*\(2, 3\).*\((4,|2, 3)\)"):
             call()
 
 
-# ---- leaving the tensor world ------------------------------------------------------------------------------------------
+# ---- leaving the tensor world ------------------------------------------------------------------------------------
 
 A = np.array([[1.0, 2.0], [3.0, 4.0]])
 
@@ -361,9 +363,11 @@ def test_writing_functions_and_out_raise(t: ag.Tensor) -> None:
         lambda: np.exp(t, out=array), lambda: np.exp(array, out=t), lambda: np.sum(t, out=np.zeros(())),
         lambda: np.add(t, t, out=array), lambda: np.copyto(array, t), lambda: np.copyto(t, array),
         lambda: np.put(array, [0], t), lambda: np.place(array, array == 0, t), lambda: np.putmask(array, array == 0, t),
-        lambda: np.put_along_axis(array, np.array([0]), t, 0), lambda: np.add.at(array, [0], t), lambda: np.add.at(t, [0], 1.0),
+        lambda: np.put_along_axis(array, np.array([0]), t, 0), lambda: np.add.at(array, [0], t),
+        lambda: np.add.at(t, [0], 1.0),
         lambda: np.clip(t, 0, 1, out=array), lambda: np.concatenate([t, t], out=np.zeros(4)), lambda: t.sort(),
-        lambda: np.stack([t, t], out=np.zeros((2, 2))), lambda: np.cumsum(t, out=array), lambda: np.dot(t, t, out=np.zeros(())),
+        lambda: np.stack([t, t], out=np.zeros((2, 2))), lambda: np.cumsum(t, out=array),
+        lambda: np.dot(t, t, out=np.zeros(())),
         lambda: t.put([0], 1.0), lambda: t.resize((1, 2)), lambda: t.partition(1), lambda: np.fill_diagonal(t, 0.0),
     ]  # fmt: skip
     for call in calls:
@@ -407,7 +411,7 @@ def test_objects_never() -> None:
 
 def test_a_function_without_a_rule_is_named_with_its_nearest_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(PRIMITIVES, np.arctanh)
-    with pytest.raises(NotImplementedError, match=r"np\.arctanh has no gradient rule\..*nearest.*np\.arctan\b.*ag\.primitive"):
+    with pytest.raises(NotImplementedError, match=r"np\.arctanh has no gradient rule\..*nearest.*np\.arctan\b"):
         np.arctanh(parameter([0.5]))
 
 
@@ -425,7 +429,7 @@ def test_tracing_lets_nothing_leave() -> None:
             ag.trace(lambda x, leave=leave: (leave(x.sum()), x)[1], np.ones(2))
 
 
-# ---- copies ------------------------------------------------------------------------------------------------------------
+# ---- copies ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t)), copy.copy])
@@ -433,7 +437,8 @@ def test_leaves_are_copied_with_their_gradients(clone: Callable[[Any], Any]) -> 
     w = parameter(np.array([1.0, 2.0], np.float32), name="w")
     (w * w).sum().backward()
     v = clone(w)
-    assert (v.name, v.requires_grad, v.dtype, v.data.tolist(), v.grad.tolist()) == ("w", True, np.float32, [1, 2], [2, 4])
+    assert (v.name, v.requires_grad, v.dtype) == ("w", True, np.float32)
+    assert (v.data.tolist(), v.grad.tolist()) == ([1, 2], [2, 4])
     assert not np.shares_memory(v.data, w.data)
     assert not np.shares_memory(v.grad, w.grad)
     view = ag.tensor(np.arange(4.0))[1:3]
@@ -452,13 +457,13 @@ def test_deepcopy_keeps_one_tensor_one() -> None:
     assert first is second
 
 
-# ---- the table ---------------------------------------------------------------------------------------------------------
+# ---- the table ---------------------------------------------------------------------------------------------------
 
 SAMPLE = np.arange(1.0, 5.0).reshape(2, 2)
 
 
 def test_only_declared_views_share_memory_with_their_input() -> None:
-    """A result that shares its input's memory without saying so would change under a history when the input is written."""
+    """A result that shared its input's memory and did not say so would change under a history."""
     undeclared = []
     for function, primitive in PRIMITIVES.items():
         x = ag.tensor(SAMPLE)
@@ -467,7 +472,7 @@ def test_only_declared_views_share_memory_with_their_input() -> None:
                 result = function(x)
         except Exception:  # functions that want more than one argument have no part in this
             continue
-        for each in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(each, ag.Tensor) and np.shares_memory(each._data, x._data) and each._view is None:
-                undeclared.append(primitive.label)
+        results = result if isinstance(result, (tuple, list)) else (result,)
+        tensors = [each for each in results if isinstance(each, ag.Tensor) and each._view is None]
+        undeclared += [primitive.label for each in tensors if np.shares_memory(each._data, x._data)]
     assert not undeclared

@@ -81,7 +81,7 @@ def _last_writes(*arrays: Any, index: Any, shape: Any) -> Any:
 
 
 def _setitem(x: Any, value: Any, *arrays: Any, index: Any) -> Any:
-    result = x.copy()
+    result = np.array(x)  # not x.copy(), which makes no array of a gradient that is a single number
     result[filled(index, arrays)] = value
     return result
 
