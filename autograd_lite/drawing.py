@@ -46,7 +46,7 @@ class Graph:
         notes: Notes | None = None,
         depth: int | None = None,
         fold: bool | None = None,
-        most: int | None = 400,
+        most: int | None = 200,
     ) -> None:
         self.program = program
         self.notes = notes or Notes()
@@ -152,7 +152,7 @@ def draw(
     backward: bool = False,
     depth: int | None = None,
     fold: bool | None = None,
-    most: int = 400,
+    most: int = 200,
     formulas: bool = False,
     report: Report | None = None,
 ) -> Graph:

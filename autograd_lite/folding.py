@@ -88,7 +88,7 @@ def leaves(program: Program) -> Iterable[Variable]:
     return (*program.inputs, *program.captured)
 
 
-def fold(program: Program, depth: int | None = None, repeats: bool | None = None, most: int | None = 400) -> Scene:
+def fold(program: Program, depth: int | None = None, repeats: bool | None = None, most: int | None = 200) -> Scene:
     """The scene of a program, its frames folded below `depth`, equal blocks merged (None: if there are more than a few
     operations), and not many more than `most` boxes (None: however many)."""
     if repeats is None:
@@ -103,8 +103,9 @@ def fold(program: Program, depth: int | None = None, repeats: bool | None = None
         scene = _scene(program, shallower, repeats, 0)
         if len(scene.boxes) <= most:
             return scene
-    units = sum(bool(each.operations) for each in scene.boxes)
-    return _scene(program, 1 if deepest else None, repeats, max(2, -(-2 * units // most)))
+    shallowest = 1 if deepest else None  # no repeats now: small blocks would cut the runs short
+    units = sum(bool(each.operations) for each in _scene(program, shallowest, False, 0).boxes)
+    return _scene(program, shallowest, False, max(2, -(-2 * units // most)))
 
 
 def _depth(scope: tuple[str, ...]) -> int:

@@ -29,10 +29,8 @@ _DEPTHS = 4  # so many foldings are drawn beforehand
 def page(graph: Graph) -> str:
     """The text of the HTML file."""
     views = list(_views(graph))
-    data = {
-        "views": views,
-        "steps": _steps(graph, {each["shown"] for view in views for each in view["boxes"].values()}),
-    }
+    shown = {each["shown"] for view in views for each in view["boxes"].values()}
+    data = {"views": views, "steps": _steps(graph, shown)}
     text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     frame = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return frame.replace("{{title}}", html.escape(graph.program.name)).replace("{{data}}", text)

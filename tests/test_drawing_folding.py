@@ -161,13 +161,26 @@ def test_ten_thousand_operations_fold_in_time(f: Any) -> None:
     source = graph.source
     assert time.process_time() - start < 1
     check(graph.scene())
-    assert len(graph.scene().boxes) <= 400
+    assert len(graph.scene().boxes) <= 200
     assert "10,000 operations in" in source
     Graph(ag.trace(np.exp, np.ones(3))).svg()  # the renderer starts once in a process
     start = time.process_time()
     picture = graph.svg()
     assert time.process_time() - start < 3
     assert len(parts(picture, "node")) == len(graph.scene().boxes)
+
+
+def test_the_cap_holds_with_the_way_back_where_nothing_repeats() -> None:
+    def f(x: Any) -> Any:
+        for i in np.random.default_rng(0).integers(0, 5, 500):
+            x = OPERATIONS[i](x)
+        return np.sum(x)
+
+    with np.errstate(all="ignore"):
+        graph = ag.draw(f, np.ones(3), backward=True, most=60)
+    assert len(graph.program.operations) > 1000
+    check(graph.scene())
+    assert len(graph.scene().boxes) <= 60
 
 
 def test_folded_nodes_and_edges_each_stand_once_in_the_svg() -> None:
