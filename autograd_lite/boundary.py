@@ -1,5 +1,8 @@
 """The border of the tensor world: what may come in, what may not leave silently, and the words that say so.
 
+float(t) and t.item() ask for a number by name and get it. Python's math.exp(t) and array.fill(t) ask in the same way,
+and cannot be told apart: they compute with the value and lose the history. Write np.exp(t) and t * np.ones(shape).
+
 Read next: `tensors.py`.
 """
 

@@ -58,12 +58,8 @@ def link(result: Recorded, primitive: Primitive, args: tuple[Any, ...], settings
     base = args[0]
     if isinstance(base, Recorded) and (result._data.base is not None or result._data is base._data):
         if np.may_share_memory(result._data, base._data):
-            _link(result, base, primitive, args[1:], settings)
-
-
-def _link(result: Recorded, base: Recorded, primitive: Primitive, rest: Any, settings: Any) -> None:
-    root = base._view.root if type(base._view) is View else base
-    result._view = View(base, primitive, rest, settings, root, root._node)
+            root = base._view.root if type(base._view) is View else base
+            result._view = View(base, primitive, args[1:], settings, root, root._node)
 
 
 def follow(handle: Recorded) -> None:
@@ -82,9 +78,7 @@ def follow(handle: Recorded) -> None:
         for each in reversed(stale):
             view = each._view
             again = each._apply(view.primitive, (view.base, *view.rest), view.settings)
-            each._data, each._node = again._data, again._node
-            # Whether the new values share memory depends on their layout; the tie between the names does not.
-            _link(each, view.base, view.primitive, view.rest, view.settings)
+            each._data, each._node, each._view = again._data, again._node, again._view
     elif view is not None:
         base = view.base()
         if base is not None and base._node is not view.seen():
@@ -181,7 +175,7 @@ def assign(handle: Recorded, new: Any) -> Any:
         watch.written.setdefault(target, (target._data, target._node))
     if new._data.strides == target._data.strides:
         target._data = new._data
-    else:  # later reshapes are views, or are not, as they would be of the array that was there
+    else:  # a reshape is a view, or is not, as it was and would be of the array that was there
         target._data = np.empty_like(target._data)
         np.copyto(target._data, new._data)
     target._node = new._node

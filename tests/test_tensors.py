@@ -418,6 +418,9 @@ def test_a_function_without_a_rule_is_named_with_its_nearest_neighbour(monkeypat
 def test_math_takes_the_value_silently() -> None:
     """Python's math asks for a float as `float(t)` does, so it cannot be told apart: documented, and use np.exp."""
     assert math.exp(parameter(0.0)) == 1.0
+    array = np.zeros(2)
+    array.fill(parameter(3.0))
+    assert array.tolist() == [3, 3]
 
 
 def test_tracing_lets_nothing_leave() -> None:

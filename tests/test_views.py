@@ -187,6 +187,31 @@ def test_a_view_taken_before_a_write_has_the_new_gradient() -> None:
     assert w.grad is None or gradient(w) == [0, 0]
 
 
+def test_the_layout_of_what_is_written_stays_and_with_it_what_is_a_view() -> None:
+    w, plain = parameter(7.0), np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    base = ag.tensor(plain)
+    before, taken_before = base.T.reshape(-1), plain.T.reshape(-1)
+    base[0, 1] = w
+    base.T[0] *= w
+    plain[0, 1] = 7.0
+    plain.T[0] *= 7.0
+    after, taken_after = base.T.reshape(-1), plain.T.reshape(-1)
+    for view, taken in ((before, taken_before), (after, taken_after)):
+        view[3] = 50.0
+        taken[3] = 50.0
+        view[0] += 1.0
+        taken[0] += 1.0
+        np.testing.assert_array_equal(base.data, plain)
+        np.testing.assert_array_equal(after.data, taken_after)
+
+
+def test_an_update_of_an_item_is_recorded_once() -> None:
+    y = parameter([1.0, 2.0]) * 1
+    y[:1] += 5.0
+    assert "np.where" in repr(y)
+    assert y.data.tolist() == [6, 2]
+
+
 def test_iteration_gives_views() -> None:
     w = parameter([[1.0, 2.0], [3.0, 4.0]])
     y = w * 1
