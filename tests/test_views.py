@@ -205,6 +205,16 @@ def test_the_layout_of_what_is_written_stays_and_with_it_what_is_a_view() -> Non
         np.testing.assert_array_equal(after.data, taken_after)
 
 
+def test_the_layout_stays_where_a_product_would_change_it() -> None:
+    plain = np.asfortranarray(np.arange(4.0).reshape(2, 2))
+    base = ag.tensor(plain)
+    base @= parameter(np.eye(2))
+    view, taken = base.T.reshape(-1), plain.T.reshape(-1)
+    view[1] = 9.0
+    taken[1] = 9.0
+    np.testing.assert_array_equal(base.data, plain)
+
+
 def test_an_update_of_an_item_is_recorded_once() -> None:
     y = parameter([1.0, 2.0]) * 1
     y[:1] += 5.0
