@@ -205,7 +205,7 @@ def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -
                 and parent.primitive.elementwise
                 and parent.notes is None
                 and (ends is None or parent not in ends)
-                and all(each is None or each.shape == shape or not each.requires_grad for each in parent.parents)
+                and _of_one_shape(parent)
             ):
                 try:
                     gradient = np.broadcast_to(gradient, shape)
@@ -216,6 +216,14 @@ def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -
             gradient = np.real(gradient)
         gradient = gradient.astype(parent.dtype)
     return gradient
+
+
+def _of_one_shape(node: Node) -> bool:
+    """Whether no input that wants a gradient was broadcast."""
+    for parent in node.parents:
+        if parent is not None and parent.requires_grad and parent.shape != node.shape:
+            return False
+    return True
 
 
 def _misshapen(node: Node, got: tuple[int, ...], shape: tuple[int, ...]) -> Exception:

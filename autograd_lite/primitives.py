@@ -14,6 +14,7 @@ Read next: `rules/` (the table's contents), `tensors.py` (how it is applied), `c
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -59,7 +60,8 @@ class Primitive:
         self.variadic = variadic  # any number of arrays follow one another: getitem(x, i, j)
         self.view = view  # the result may share memory with its first input
         self.name = name or getattr(function, "__name__", type(function).__name__)
-        self.elementwise = isinstance(function, np.ufunc) and function.signature is None
+        # x ** y is a ufunc's work too, which NumPy chooses by the exponent
+        self.elementwise = function is operator.pow or (isinstance(function, np.ufunc) and function.signature is None)
         self.arity = function.nin if isinstance(function, np.ufunc) else len(rules) if arrays is None else arrays
         self.simple = self.arity == 1 and not (sequence or variadic or view)
         # Inside the library a line says nothing to a user: it is not noted.
