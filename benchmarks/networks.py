@@ -177,8 +177,8 @@ class Xor(SigmoidNetwork):
         return np.mean(e * e), [self.x.T @ d1, a1.T @ d2]
 
 
-class MnistMat(SigmoidNetwork):
-    name, sizes, rows = "784-20-10, 1 sample", (784, 20, 10), 1
+class SummedTwoLayers(SigmoidNetwork):
+    """Documents 3 and 5: two layers, and the squared error summed."""
 
     def gradients(self, *parameters: Array) -> tuple[float, list[Array]]:
         w1, w2 = parameters
@@ -188,6 +188,10 @@ class MnistMat(SigmoidNetwork):
         d2 = 2 * e * o * (1 - o)
         d1 = (d2 @ w2.T) * a1 * (1 - a1)
         return np.sum(e * e), [self.x.T @ d1, a1.T @ d2]
+
+
+class MnistMat(SummedTwoLayers):
+    name, sizes, rows = "784-20-10, 1 sample", (784, 20, 10), 1
 
 
 class AbsSin(SigmoidNetwork):
@@ -205,17 +209,8 @@ class AbsSin(SigmoidNetwork):
         return np.sum(e * e), [self.x.T @ d1, a1.T @ d2, a2.T @ d3]
 
 
-class Heart(SigmoidNetwork):
+class Heart(SummedTwoLayers):
     name, sizes, rows, rate = "13-13-1, 297 rows", (13, 13, 1), 297, 0.001
-
-    def gradients(self, *parameters: Array) -> tuple[float, list[Array]]:
-        w1, w2 = parameters
-        a1 = sigmoid(self.x @ w1)
-        o = sigmoid(a1 @ w2)
-        e = o - self.t
-        d2 = 2 * e * o * (1 - o)
-        d1 = (d2 @ w2.T) * a1 * (1 - a1)
-        return np.sum(e * e), [self.x.T @ d1, a1.T @ d2]
 
 
 class MnistAnn(Network):
