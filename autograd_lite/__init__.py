@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .checks import check_backprop, gradcheck
     from .compiler import compile
     from .drawing import draw
+    from .flattening import ravel
     from .program import Program
     from .recomputing import checkpoint
     from .source import backprop_source
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Program", "Tensor", "backprop_source", "check_backprop", "checkpoint", "compile", "detect_anomaly", "draw",
     "enable_grad", "grad", "gradcheck", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "no_grad", "primitive",
-    "scope", "tensor", "trace", "value_and_grad", "vjp",
+    "ravel", "scope", "tensor", "trace", "value_and_grad", "vjp",
 ]  # fmt: skip
 
 _LATER = {
     "Program": "program", "backprop_source": "source", "check_backprop": "checks", "checkpoint": "recomputing",
-    "compile": "compiler", "draw": "drawing", "gradcheck": "checks", "trace": "tracing",
+    "compile": "compiler", "draw": "drawing", "gradcheck": "checks", "ravel": "flattening", "trace": "tracing",
 }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ from .losses import (
 from .modules import Buffer, Module, Parameter
 from .saving import load, save
 from .seeding import manual_seed
+from .stateless import functional_call
 from .training import TrainStep
 from .windowed import AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, LayerNorm, MaxPool2d
 
@@ -91,6 +92,7 @@ __all__ = [
     "evaluate",
     "fit",
     "functional",
+    "functional_call",
     "init",
     "kfold",
     "load",
