@@ -24,7 +24,7 @@ import numpy as np
 from .naming import distinct, identifier
 from .passes import draws
 from .primitives import Primitive, public_name
-from .program import Operation, Program, Variable, _compute, _value
+from .program import Operation, Program, Variable, _value, compute
 from .rendering import SIGNS
 from .rewriting import Rewriter, rewrite
 from .rules.complex import IMAG, REAL
@@ -69,7 +69,7 @@ def _values(program: Program, args: tuple[Any, ...]) -> dict[Variable, Any]:
     table = program.bind(args)
     with np.errstate(all="ignore"):
         for operation in program.operations:
-            _compute(operation, table)
+            compute(operation, table)
     return table
 
 

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from .expansion import constant_line, has_a_name, numpys_name, transplanted
-from .pictures import BACKWARD
 from .primitives import PRIMITIVES, Primitive
-from .program import Operation, Program, Variable
+from .program import BACKWARD, Operation, Program, Variable
 from .recording import Array
 from .rendering import SIGNS, index_text, literal
 from .rewriting import Rewriter, rewrite

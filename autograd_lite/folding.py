@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from itertools import groupby, takewhile
 from typing import Any
 
-from .program import Operation, Program, Variable
+from .program import BACKWARD, Operation, Program, Variable
 from .rendering import literal
 
-BACKWARD = "backward pass"  # the frame of what the gradient rules computed
 FEW = 60  # operations: a picture of so few is drawn as it is
 REPEATS = 3  # so many equal blocks are one
 TIMES = "\N{MULTIPLICATION SIGN} "  # how a frame's name begins that only says how often it is there

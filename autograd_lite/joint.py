@@ -21,8 +21,7 @@ import numpy as np
 
 from .backward import walk
 from .naming import Names, distinct
-from .pictures import BACKWARD
-from .program import Operation, Program, Variable, _value
+from .program import BACKWARD, Operation, Program, Variable, _value
 from .recording import AnyNode, Leaf, Node, Recorded, history, switched, thread
 from .rendering import called
 from .rewriting import renamed

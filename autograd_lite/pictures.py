@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .folding import BACKWARD as BACKWARD
 from .folding import TIMES, Box, Link, Scene, called
 from .formulas import local_derivatives
-from .program import UNKNOWN, Operation, Program, Variable
+from .program import BACKWARD, UNKNOWN, Operation, Program, Variable
 from .rendering import DOT, as_mathematics, order_matters
 from .statistics import Statistics, complaint
 

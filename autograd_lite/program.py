@@ -31,6 +31,8 @@ from .rendering import as_python, literal
 from .tensors import Tensor
 from .trees import Structure, flatten, unflatten
 
+BACKWARD = "backward pass"  # the outermost scope of what gradient rules computed
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Variable:
@@ -136,7 +138,7 @@ class Program:
         """What the traced function returned, computed anew from `args`, of the same structure, shapes and dtypes."""
         table = self.bind(args)
         for operation in self.operations:
-            _compute(operation, table)
+            compute(operation, table)
         return unflatten(self.returns, [_value(each, table) for each in self.outputs])
 
     def bind(self, args: tuple[Any, ...]) -> dict[Variable, Array]:
@@ -231,7 +233,7 @@ def _value(each: Any, table: dict[Variable, Array]) -> Any:
     return table[each] if isinstance(each, Variable) else each
 
 
-def _compute(operation: Operation, table: dict[Variable, Array]) -> None:
+def compute(operation: Operation, table: dict[Variable, Array]) -> None:
     """Run one operation on the values in the table, and put its results there."""
     values = [_value(each, table) for each in operation.inputs]
     settings = {key: _value(each, table) for key, each in operation.settings.items()}
@@ -249,7 +251,7 @@ def _forms(operation: Operation, table: dict[Variable, Array] | None) -> Iterato
     function = operation.primitive.function
     inputs = operation.inputs
     if table is not None:
-        _compute(operation, table)
+        compute(operation, table)
         yield from ((table[each].shape, table[each].dtype) for each in operation.outputs)
     elif isinstance(function, np.ufunc) and operation.primitive.elementwise:
         if operation.settings or UNKNOWN in inputs:

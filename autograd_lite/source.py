@@ -26,8 +26,7 @@ from .joint import with_gradients
 from .lifting import lift
 from .naming import distinct, identifier
 from .passes import shortened
-from .pictures import BACKWARD
-from .program import Operation, Program, Variable, text
+from .program import BACKWARD, Operation, Program, Variable, text
 from .recording import Array
 from .rendering import as_python
 from .rewriting import renamed

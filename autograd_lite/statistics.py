@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .program import UNKNOWN, Operation, Program, Variable, _compute
+from .program import UNKNOWN, Operation, Program, Variable, compute
 from .recording import Array
 
 VANISHING, EXPLODING = 1e-7, 1e3  # gradient sizes: below the rest of a float32's digits, and above any useful step
@@ -90,7 +90,7 @@ def observe(program: Program, args: tuple[Any, ...]) -> dict[Variable, Statistic
     with np.errstate(all="ignore"):  # what overflows here has done so before, and is marked in the picture
         for operation in program.operations:
             if _computable(operation, table):
-                _compute(operation, table)
+                compute(operation, table)
     return {variable: statistics(value) for variable, value in table.items()}
 
 

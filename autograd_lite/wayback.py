@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from .backward import walk
-from .folding import BACKWARD
 from .naming import Names
-from .program import Program, Variable
+from .program import BACKWARD, Program, Variable
 from .recording import AnyNode, Leaf, Node, Recorded, history, switched, thread, tick
 from .tensors import wrap
 from .trees import flatten
