@@ -364,7 +364,7 @@ def _guard(
             values[i] = leaf.array
             if leaf.guard is not None:
                 guards.append(leaf)
-        elif read and type(parent) is Leaf:
+        elif read and isinstance(parent, Leaf):
             guards.append(parent)
     return tuple(guards)
 

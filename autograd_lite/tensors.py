@@ -70,7 +70,7 @@ class Tensor(ArrayMethods):
         """The array itself: writable for a leaf, a read-only view for a computed result."""
         self._leave("x.data")
         views.follow(self)
-        if type(self._node) is Leaf:
+        if isinstance(self._node, Leaf):
             return self._data
         shown = self._data.view()
         shown.flags.writeable = False
@@ -79,7 +79,7 @@ class Tensor(ArrayMethods):
     @data.setter
     def data(self, value: ArrayLike) -> None:
         views.follow(self)
-        if type(self._node) is not Leaf:
+        if not isinstance(self._node, Leaf):
             raise RuntimeError("x.data = ... needs a leaf, and this tensor was computed: write x = ag.tensor(value).")
         value = np.asarray(value)
         if value.shape != self._data.shape:
@@ -110,7 +110,7 @@ class Tensor(ArrayMethods):
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         views.follow(self)
-        if type(self._node) is not Leaf:
+        if not isinstance(self._node, Leaf):
             raise RuntimeError("x.requires_grad = ... needs a leaf; for a computed tensor use x.detach().")
         if wanted:
             check_differentiable(self._data.dtype)
@@ -123,7 +123,7 @@ class Tensor(ArrayMethods):
     def is_leaf(self) -> bool:
         """Whether no recorded operation made it."""
         views.follow(self)
-        return type(self._node) is Leaf
+        return isinstance(self._node, Leaf)
 
     @property
     def name(self) -> str | None:
@@ -258,7 +258,7 @@ class Tensor(ArrayMethods):
         return type(self)._restore, self._pack("pickle")
 
     def _pack(self, who: str) -> tuple[Any, ...]:
-        if type(self._node) is not Leaf:
+        if not isinstance(self._node, Leaf):
             raise RuntimeError(f"{who} of a tensor with a history: copy x.detach(), or a leaf.")
         return self._array().copy(), self._node.requires_grad, self._node.name, copy.copy(self._node.grad)
 

@@ -89,11 +89,11 @@ def show(handle: Recorded, base: Recorded) -> None:
     """Make `handle` a detached name for the array of `base`, which is no view."""
     node = base._node
     handle._data = base._data
-    if type(node) is not Leaf:
+    if not isinstance(node, Leaf):
         handle._data = base._data.view()
         handle._data.flags.writeable = False
     handle._node = Leaf(handle._data)
-    handle._view = Alias(ref(base), ref(node), node if type(node) is Leaf else None)
+    handle._view = Alias(ref(base), ref(node), node if isinstance(node, Leaf) else None)
 
 
 def detached(handle: Recorded, blank: Callable[[], Any]) -> Any:
@@ -123,7 +123,7 @@ def owner(handle: Recorded) -> Leaf | None:
         handle = view.root
         view = handle._view
     node = handle._node if view is None else view.leaf
-    return node if type(node) is Leaf else None
+    return node if isinstance(node, Leaf) else None
 
 
 def stamp(handle: Recorded) -> None:
@@ -224,7 +224,7 @@ def _in_memory(handle: Recorded, new: Any) -> bool:
     """Whether a write goes straight into the array: a leaf's, and nothing about the write is recorded."""
     recording = thread.mode.enabled or thread.mode.tracing
     if owner(handle) is None:
-        if type(handle._node) is Leaf:
+        if isinstance(handle._node, Leaf):
             raise RuntimeError(
                 f"in-place write to a detached tensor ({here()}) would change the array of the history that it was "
                 "detached from: copy it first, x.detach().copy()."
@@ -255,7 +255,7 @@ def _check_writable(handle: Recorded) -> None:
         return
     root = handle._view.root if type(handle._view) is View else handle
     for node in (handle._node, root._node):
-        if type(node) is Leaf and node.requires_grad:
+        if isinstance(node, Leaf) and node.requires_grad:
             label = f" {node.name!r}" if node.name else ""
             raise RuntimeError(
                 f"in-place write to the leaf{label}, which requires gradients ({here()}): "
