@@ -7,6 +7,8 @@
 Read next: `modules.py`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import functional, init, optim, utils
 from .containers import ModuleDict, ModuleList, Sequential
 from .data import DataLoader, TensorDataset, kfold, one_hot, standardize, train_test_split
@@ -45,6 +47,9 @@ from .seeding import manual_seed
 from .stateless import functional_call
 from .training import TrainStep
 from .windowed import AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, LayerNorm, MaxPool2d
+
+if TYPE_CHECKING:
+    from . import sklearn as sklearn
 
 __all__ = [
     "ELU",
@@ -104,3 +109,11 @@ __all__ = [
     "train_test_split",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "sklearn":  # loaded when it is asked for: it alone needs scikit-learn, which takes its time
+        import importlib
+
+        return importlib.import_module(".sklearn", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
