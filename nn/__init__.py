@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from . import functional, init, optim, utils
 from .containers import ModuleDict, ModuleList, Sequential
 from .data import DataLoader, TensorDataset, kfold, one_hot, standardize, train_test_split
-from .fitting import EarlyStopping, accuracy, evaluate, fit
+from .evaluation import accuracy, evaluate
+from .fitting import fit
 from .layers import (
     ELU,
     GELU,
@@ -45,6 +46,7 @@ from .modules import Buffer, Module, Parameter
 from .saving import load, save
 from .seeding import manual_seed
 from .stateless import functional_call
+from .stopping import EarlyStopping
 from .training import TrainStep
 from .windowed import AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, LayerNorm, MaxPool2d
 

@@ -8,6 +8,7 @@ Read next: `training.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -27,6 +28,7 @@ from autograd_lite.retracing import reduced, traced, undrawn
 from .flat import ENTRYWISE, LARGEST, FlatUpdate
 from .optim import SGD, Optimizer
 from .seeding import default_rng
+from .training import NotFinite
 
 
 class _Forward:
@@ -52,9 +54,16 @@ class _Forward:
 class CompiledStep(Compiled):
     """What nn.TrainStep(..., compile=True) calls: (x, y) -> the loss before the update, as a float."""
 
-    def __init__(self, model: Callable[[Any], Any], loss_fn: Callable[[Any, Any], Any], optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        model: Callable[[Any], Any],
+        loss_fn: Callable[[Any, Any], Any],
+        optimizer: Optimizer,
+        finite: bool = False,
+    ) -> None:
         super().__init__(_Forward(model, loss_fn))
         self._optimizer = optimizer
+        self._finite = finite
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The loss, after one step; raises RuntimeError inside no_grad, as backward does."""
@@ -78,14 +87,17 @@ class CompiledStep(Compiled):
         emitter = Emitter(program, targets, unchanging(program, reach))
         bind = emitter.bind
 
-        def explain(x: Array, y: Array) -> None:
+        def explain(x: Array, y: Array, loss: Any) -> None:
             """Run the functions themselves, whose checks find a NaN's cause, if it has one that they know."""
             with no_grad():
                 forward(x, y)
+            if self._finite:
+                raise NotFinite(f"TrainStep: the loss is {float(loss)}.")
 
         loss = emitter.place(program.outputs[0]).text
         x, y = (each.name for each in program.inputs)
-        lines = [*emitter.lines, f"if {loss} != {loss}:", f"    {bind('explain', explain)}({x}, {y})"]
+        wrong = f"not {bind('isfinite', math.isfinite)}({loss})" if self._finite else f"{loss} != {loss}"
+        lines = [*emitter.lines, f"if {wrong}:", f"    {bind('explain', explain)}({x}, {y}, {loss})"]
         for variable, leaf in zip(gradients, trained, strict=True):
             text = emitter.place(variable).text
             target = emitter.view(flats[leaf], f"{variable.name}_out")

@@ -4,142 +4,29 @@
                      out="runs/first")
 
 With `out` the folder receives history.csv, last.npz (everything needed to go on), best.npz (the best state_dict) and,
-where matplotlib is installed, curve.png. Where tqdm is installed a terminal shows a bar for each epoch.
+where matplotlib is installed, curve.png. Where tqdm is installed a terminal shows a bar with the loss and the rate.
 
-Read next: `run_state.py`.
+Read next: `evaluation.py`, `stopping.py`, `run_state.py`, `run_files.py`.
 """
 
 from __future__ import annotations
 
 import importlib
-import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import numpy as np
-
-import autograd_lite as ag
-
+from .evaluation import Metric, evaluate
 from .modules import Module
 from .optim import Optimizer
 from .optim.lr_scheduler import ReduceLROnPlateau
-from .run_state import History, RunState, write_curve, write_history
-from .saving import load, save
-from .training import TrainStep
+from .run_files import RunFiles
+from .run_state import History, RunState
+from .stopping import Interruption, cause
+from .training import NotFinite, TrainStep
 
-Metric = Callable[[Any, Any], Any]
-
-
-def accuracy(prediction: Any, target: Any) -> float:
-    """The share of rows whose largest score stands at the label; of one score for each row, whose sign is the answer.
-
-    `target` holds class indices, probabilities of the prediction's shape, or 0 and 1 for a single score.
-
-    >>> import numpy as np
-    >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
-    0.5
-    """
-    prediction, target = np.asarray(prediction), np.asarray(target)
-    if prediction.ndim < 2 or prediction.shape[1] == 1:
-        return float(np.mean((prediction.ravel() > 0) == (target.ravel() > 0.5)))
-    labels = np.argmax(target, axis=1) if target.shape == prediction.shape else target
-    return float(np.mean(np.argmax(prediction, axis=1) == labels))
-
-
-class EarlyStopping:
-    """A callback that stops the training when a figure has not improved for `patience` epochs.
-
-    `monitor` is a column of the history (the validation loss, or without validation the loss); `mode` says whether it
-    should be "min" or "max"; an improvement is one by more than `min_delta`.
-    """
-
-    def __init__(
-        self, patience: int = 5, monitor: str | None = None, min_delta: float = 0.0, mode: str = "min"
-    ) -> None:
-        if mode not in ("min", "max"):
-            raise ValueError(f"EarlyStopping: mode must be 'min' or 'max', not {mode!r}.")
-        self.patience = patience
-        self.monitor = monitor
-        self.min_delta = min_delta
-        self.mode = mode
-        self.best = math.inf
-        self.waited = 0
-
-    def __call__(self, history: History) -> bool:
-        """Whether to stop, after an epoch."""
-        column = self.monitor or history.monitored
-        if column not in history.rows[-1]:
-            raise ValueError(f"EarlyStopping: the history has no column {column!r}, only {list(history.rows[-1])}.")
-        value = history.rows[-1][column] * (1 if self.mode == "min" else -1)
-        if value < self.best - self.min_delta:
-            self.best, self.waited = value, 0
-        else:
-            self.waited += 1
-        return self.waited >= self.patience
-
-    def state_dict(self) -> dict[str, Any]:
-        """What has been seen so far."""
-        return {"best": self.best, "waited": self.waited}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state_dict."""
-        self.best, self.waited = float(state_dict["best"]), int(state_dict["waited"])
-
-
-def evaluate(model: Module, loss_fn: Any, data: Iterable[Any], metrics: Iterable[Metric] = ()) -> dict[str, float]:
-    """The mean loss and metrics over batches, the model in eval(); each batch counts by its rows.
-
-    >>> import numpy as np, nn
-    >>> nn.evaluate(nn.Identity(), nn.MSELoss(), [(np.ones(2), np.zeros(2))])
-    {'loss': 1.0}
-    """
-    sums: dict[str, float] = {}
-    rows = 0
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with ag.no_grad():
-            for x, y in data:
-                prediction = model(x)
-                figures = {"loss": float(loss_fn(prediction, y))}
-                shown = prediction.data if isinstance(prediction, ag.Tensor) else prediction
-                for metric in metrics:
-                    figures[getattr(metric, "__name__", type(metric).__name__)] = float(metric(shown, y))
-                for name, value in figures.items():
-                    sums[name] = sums.get(name, 0.0) + value * len(y)
-                rows += len(y)
-    finally:
-        for module, training in modes:
-            module.training = training
-    if rows == 0:
-        raise ValueError("evaluate: the data set is empty.")
-    return {name: value / rows for name, value in sums.items()}
-
-
-class _Interruption:
-    """Ctrl-C, kept until a batch is complete; a second one acts at once. Only in the main thread."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> _Interruption:
-        self.before: Any = None
-        if threading.current_thread() is threading.main_thread():
-            self.before = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        signal.signal(signal.SIGINT, self.before)
-
-    def __exit__(self, *exc: object) -> None:
-        if self.before is not None:
-            signal.signal(signal.SIGINT, self.before)
+SHOWN = 0.1  # seconds between two looks of the progress bar: writing it takes longer than a small step
 
 
 def fit(
@@ -154,43 +41,62 @@ def fit(
     compile: bool = False,
     out: Any = None,
     resume: bool = False,
-    callbacks: Iterable[Callable[[History], Any]] = (),
+    callbacks: Iterable[Callable[[RunState], Any]] = (),
 ) -> History:
     """Train for `epochs` epochs over the batches (x, y) of `train`; gives the history, one row for each epoch.
 
     A row has the mean training loss, the validation's loss and metrics (without `valid` the metrics are of `train`),
     the learning rate and the seconds. `scheduler` is stepped after each epoch, one for batches after each batch, one
-    that watches a figure with the validation loss. A callback is called with the history after each epoch and stops the
-    training by giving True. Ctrl-C waits for the batch, saves and returns, with history.interrupted set. With
-    `resume` the run goes on where out/last.npz left it, with the same results, to the last bit, as if it had never
-    stopped: parameters, optimizer, scheduler, callbacks and every random generator (the common one, `train.rng`, and
-    each module's `rng`) continue.
+    that watches a figure with the validation loss. With `compile` the steps run as one generated function.
+
+    A callback is called after each epoch with the state of the run: its `model`, `optimizer`, `epoch` and `step` (how
+    many are complete), `loss` (of the last batch), `history` (whose last row is the epoch's) and `out` (the folder, or
+    None). By giving True it stops the training. If it has a method `on_batch`, that is called with the same after each
+    batch, when the gradients are still there. What it has to remember for a resume it gives as `state_dict()` and takes
+    as `load_state_dict(state)`.
+
+    Checkpoints are written after an epoch, but not twice in a second, and at the end. Ctrl-C waits for the batch, saves
+    and returns, with history.interrupted set. With `resume` the run goes on where out/last.npz left it, with the same
+    results, to the last bit, as if it had never stopped: parameters, optimizer, scheduler, callbacks and every random
+    generator (the common one, and those that the modules or `train` hold) continue.
 
     Raises FloatingPointError for a loss that is NaN or infinite, before it reaches the parameters, naming the first
-    operation that produced it; ValueError for an empty data set, or resume without `out`.
+    operation that produced it; ValueError for an empty data set, resume without `out`, or a checkpoint of another run.
+
+    >>> import numpy as np, nn
+    >>> generator = nn.manual_seed(0)
+    >>> model, x = nn.Linear(1, 1), np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> train = nn.DataLoader(x, 3 * x, batch_size=5, shuffle=True)
+    >>> history = nn.fit(model, nn.MSELoss(), nn.optim.Adam(model.parameters(), lr=0.1), train, epochs=40)
+    >>> len(history), history["loss"][-1] < 1e-3
+    (40, True)
     """
     if resume and out is None:
         raise ValueError("fit: resume=True needs out=, the folder of the run to go on with.")
     if isinstance(train, Iterator):
         raise ValueError("fit: train can be run through only once; give a DataLoader or a list of batches.")
-    folder = None if out is None else Path(out)
     metrics, callbacks = list(metrics), list(callbacks)
-    step = TrainStep(model, loss_fn, optimizer, compile=compile)
-    run = RunState(model, optimizer, scheduler, callbacks, train, History("loss" if valid is None else "valid_loss"))
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if resume and (folder / "last.npz").exists():
-            run.load_state_dict(load(folder / "last.npz"))
-    history = run.history
+    folder = None if out is None else Path(out)
+    history = History("loss" if valid is None else "valid_loss")
+    run = RunState(model, optimizer, scheduler, train, history, callbacks, folder)
+    files = None if folder is None else RunFiles(run, folder)
+    if files is not None and resume:
+        files.resume()
+    step = TrainStep(model, loss_fn, optimizer, compile, finite=True)
     model.train()
-    with _Interruption() as interruption:
-        while run.epoch < epochs and not history.stopped:
+    with Interruption() as interruption, _Progress(run, epochs) as progress:
+        while run.epoch < epochs and not (history.stopped or history.interrupted):
             begun = time.perf_counter()
-            loss = _one_epoch(step, run, interruption, f"epoch {run.epoch + 1}/{epochs}")
-            if loss is None:
+            try:
+                complete = _one_epoch(step, run, interruption, progress)
+            except FloatingPointError:
+                if files is not None:
+                    files.close(spoilt=True)
+                raise
+            if not complete:
                 history.interrupted = True
                 break
-            row = {"epoch": run.epoch + 1, "loss": loss}
+            row = {"epoch": run.epoch + 1, "loss": run.mean_loss}
             if valid is not None:
                 row |= {f"valid_{k}": v for k, v in evaluate(model, loss_fn, valid, metrics).items()}
             elif metrics:
@@ -202,71 +108,76 @@ def fit(
                 watches = isinstance(scheduler, ReduceLROnPlateau)
                 scheduler.step(row[history.monitored]) if watches else scheduler.step()
             for callback in callbacks:
-                history.stopped |= callback(history) is True
-            if folder is not None:
-                _write(folder, run, best=history.best_epoch == row["epoch"])
-            if interruption.asked and run.epoch < epochs:
-                history.interrupted = True
-                break
-    if folder is not None and history.rows:
-        write_curve(history, folder / "curve.png")
-    if history.interrupted and folder is not None:
-        save(run.state_dict(), folder / "last.npz")
-        print(
-            f"fit: interrupted in epoch {run.epoch + 1}; {folder / 'last.npz'} is saved, resume=True goes on from it."
-        )
+                history.stopped |= callback(run) is True
+            if files is not None:
+                files.after_epoch()
+            history.interrupted = interruption.asked and run.epoch < epochs and not history.stopped
+        if files is not None:
+            files.close()
+    if history.interrupted and files is not None:
+        print(f"fit: interrupted in epoch {run.epoch + 1}; {files.last} is saved, resume=True goes on from it.")
     return history
 
 
-def _write(folder: Path, run: RunState, best: bool) -> None:
-    if best:
-        save(run.model.state_dict(), folder / "best.npz")
-    save(run.state_dict(), folder / "last.npz")
-    write_history(run.history, folder / "history.csv")
-
-
-def _one_epoch(step: TrainStep, run: RunState, interruption: _Interruption, title: str) -> float | None:
-    """Run through the rest of an epoch; the mean loss, or None if it was interrupted."""
-    per_batch = run.scheduler is not None and getattr(run.scheduler, "per_batch", False)
-    bar = _bar(run.batches(), run.train, title)
-    for x, y in bar:
-        loss = step.gradients(x, y)
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"fit: the loss is {loss} in {title}, batch {run.batch + 1}: {_why(step, x, y)}")
-        step.optimizer.step()
-        if per_batch:
-            run.scheduler.step()
+def _one_epoch(step: TrainStep, run: RunState, interruption: Interruption, progress: _Progress) -> bool:
+    """Run through the rest of an epoch; whether it came to its end."""
+    scheduler = run.scheduler if getattr(run.scheduler, "per_batch", False) else None
+    watchers = [callback.on_batch for callback in run.callbacks if hasattr(callback, "on_batch")]
+    live = progress.live
+    for x, y in run.batches():
+        try:
+            loss = step(x, y)
+        except NotFinite as error:
+            place = f"{error.args[0].removeprefix('TrainStep: ').rstrip('.')} in epoch {run.epoch + 1}"
+            raise FloatingPointError(f"fit: {place}, batch {run.batch + 1}: {cause(step, x, y)}") from None
+        if scheduler is not None:
+            scheduler.step()
         run.count(loss, len(y))
-        if hasattr(bar, "set_postfix"):
-            bar.set_postfix(loss=f"{run.mean_loss:.4g}", refresh=False)
+        for watch in watchers:
+            watch(run)
+        if live:
+            progress.show()
         if interruption.asked:
-            bar.close()
-            return None
+            return False
     if run.rows == 0:
         raise ValueError("fit: the training data have no batches.")
-    return run.mean_loss
+    return True
 
 
-def _bar(batches: Iterator[Any], train: Any, title: str) -> Any:
-    """The batches, under a progress bar where tqdm is installed and somebody looks."""
-    try:
-        tqdm = importlib.import_module("tqdm")
-    except ImportError:
-        return batches
-    return tqdm.tqdm(batches, title, len(train) if hasattr(train, "__len__") else None, disable=None)
+class _Progress:
+    """A bar over all batches, where tqdm is installed and somebody looks."""
 
+    def __init__(self, run: RunState, epochs: int) -> None:
+        self.run = run
+        self.epochs = epochs
+        self.bar: Any = None
+        self.due = 0.0
+        try:
+            tqdm = importlib.import_module("tqdm")
+        except ImportError:
+            return
+        total = epochs * len(run.train) if hasattr(run.train, "__len__") else None
+        self.bar = tqdm.tqdm(total=total, initial=run.step, unit="batch", disable=None, leave=False)
 
-def _why(step: TrainStep, x: Any, y: Any) -> str:
-    """Where a NaN or an infinity came from, in words: found by computing the batch again, watched."""
-    if isinstance(step.model, Module):
-        for name, each in step.model.named_parameters():
-            if not np.isfinite(each.data).all():
-                return f"the parameter {name} is no longer finite; lower the learning rate, or clip the gradients."
-    if not all(np.isfinite(each).all() for each in (x, y) if isinstance(each, np.ndarray)):
-        return "the batch itself holds a NaN or an infinity."
-    try:
-        with ag.detect_anomaly(), np.errstate(all="ignore"):
-            step.gradients(x, y)
-    except FloatingPointError as error:
-        return str(error)
-    return "it grew beyond what the numbers can hold."
+    @property
+    def live(self) -> bool:
+        """Whether there is a bar that somebody sees."""
+        return self.bar is not None and not self.bar.disable
+
+    def show(self) -> None:
+        """Bring the bar up to date, if it is time."""
+        now = time.perf_counter()
+        if now >= self.due:
+            self.due = now + SHOWN
+            run = self.run
+            self.bar.set_description(f"epoch {run.epoch + 1}/{self.epochs}", refresh=False)
+            rate = run.optimizer.param_groups[0]["lr"]
+            self.bar.set_postfix(loss=f"{run.mean_loss:.4g}", lr=f"{rate:.3g}", refresh=False)
+            self.bar.update(run.step - self.bar.n)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.bar is not None:
+            self.bar.close()

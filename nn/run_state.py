@@ -1,13 +1,14 @@
-"""What a training run is made of, so that it can be written down and taken up again: used by `fit`.
+"""What a training run is made of, so that it can be watched, written down and taken up again: used by `fit`.
 
-Read next: `saving.py`.
+Read next: `stopping.py`, `run_files.py`.
 """
 
 from __future__ import annotations
 
-import io
-import os
+import math
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ class History:
     @property
     def best_epoch(self) -> int:
         """The epoch, counted from 1, with the lowest monitored loss."""
-        return int(np.argmin(self[self.monitored])) + 1
+        values = np.array(self[self.monitored])
+        return int(np.argmin(np.where(np.isnan(values), math.inf, values))) + 1
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {value:.4g}" for name, value in (self.rows[-1] if self.rows else {}).items())
@@ -47,26 +49,41 @@ class History:
 
 
 class RunState:
-    """Everything that a training run changes, and how far it has come: `batch` batches into epoch number `epoch`."""
+    """Everything that a training run changes, and how far it has come. Callbacks are given it.
+
+    `model`, `optimizer`, `scheduler` and `train` are what `fit` was called with, `out` its folder as a Path, or None.
+    `epoch` counts the epochs that are complete, `batch` the batches of the one begun, `step` all updates so far;
+    `loss` is that of the last batch, `history` has a row for each epoch that is complete.
+    """
 
     def __init__(
-        self, model: Module, optimizer: Any, scheduler: Any, callbacks: list[Any], train: Any, history: History
+        self,
+        model: Module,
+        optimizer: Any,
+        scheduler: Any,
+        train: Any,
+        history: History,
+        callbacks: list[Any],
+        out: Path | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.callbacks = callbacks
         self.train = train
         self.history = history
-        self.generators = self._generators()
+        self.callbacks = callbacks
+        self.out = out
         self.epoch = 0
+        self.step = 0
+        self.loss = math.nan
+        self._generators = _generators(default_rng(), train, *model.modules())
         self._begin()
 
     def _begin(self) -> None:
         self.batch = 0
         self.rows = 0
         self.loss_sum = 0.0
-        self.first_random = self._random()
+        self._first_random = self._random()
 
     def next_epoch(self) -> None:
         """Go on to the next epoch."""
@@ -76,12 +93,14 @@ class RunState:
     def count(self, loss: float, rows: int) -> None:
         """Note a batch that was trained on."""
         self.batch += 1
+        self.step += 1
         self.rows += rows
+        self.loss = loss
         self.loss_sum += loss * rows
 
     @property
     def mean_loss(self) -> float:
-        """The mean loss of this epoch so far."""
+        """The mean loss of this epoch so far, each batch counted by its rows."""
         return self.loss_sum / self.rows
 
     def batches(self) -> Iterator[Any]:
@@ -91,27 +110,19 @@ class RunState:
             yield from self.train
             return
         now = self._random()
-        self._set_random(self.first_random)
+        self._set_random(self._first_random)
         whole = iter(self.train)
-        for _ in range(done):
-            next(whole)
+        found = sum(1 for _ in islice(whole, done))
+        if found < done:
+            raise ValueError(f"fit: the run stopped after batch {done} of an epoch; `train` has only {found} batches.")
         self._set_random(now)
         yield from whole
 
-    def _generators(self) -> list[np.random.Generator]:
-        """Every random generator that the run may draw from, each once."""
-        given = [
-            default_rng(),
-            getattr(self.train, "rng", None),
-            *(getattr(m, "rng", None) for m in self.model.modules()),
-        ]
-        return list({id(each): each for each in given if isinstance(each, np.random.Generator)}.values())
-
     def _random(self) -> list[Any]:
-        return [each.bit_generator.state for each in self.generators]
+        return [each.bit_generator.state for each in self._generators]
 
     def _set_random(self, states: list[Any]) -> None:
-        for each, state in zip(self.generators, states, strict=True):
+        for each, state in zip(self._generators, states, strict=True):
             each.bit_generator.state = state
 
     def _parts(self) -> dict[str, Any]:
@@ -123,71 +134,72 @@ class RunState:
     def state_dict(self) -> dict[str, Any]:
         """All of it, as plain data and arrays."""
         return {
+            "kinds": self._kinds(),
             "parts": {name: each.state_dict() for name, each in self._parts().items()},
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "rows": self.rows,
-            "loss_sum": self.loss_sum,
-            "first_random": self.first_random,
+            **{name: getattr(self, name) for name in _COUNTS},
+            "first_random": self._first_random,
             "random": self._random(),
             "history": self.history.rows,
             "stopped": self.history.stopped,
         }
 
+    def _kinds(self) -> dict[str, str]:
+        """The class of each part, and of each random generator."""
+        kinds = {name: type(each).__name__ for name, each in self._parts().items()}
+        generators = {
+            f"generator {i}": each.bit_generator.state["bit_generator"] for i, each in enumerate(self._generators)
+        }
+        return kinds | generators
+
     def load_state_dict(self, state: Any) -> None:
         """Take a run up again; raises ValueError for a checkpoint of another kind of run, and changes nothing then."""
+        if not isinstance(state, dict) or "kinds" not in state:
+            raise ValueError("it holds no run: resume needs the last.npz that fit wrote.")
+        theirs, mine = state["kinds"], self._kinds()
+        if theirs != mine:
+            differ = [name for name in {**theirs, **mine} if theirs.get(name) != mine.get(name)]
+            listed = [f"{name}: {theirs.get(name, 'none')} there, {mine.get(name, 'none')} here" for name in differ]
+            raise ValueError(f"it is of another run ({'; '.join(listed)}).")
         parts = self._parts()
-        if not isinstance(state, dict) or "parts" not in state:
-            raise ValueError("fit: this checkpoint holds no run: resume needs the last.npz that fit wrote.")
-        if state["parts"].keys() != parts.keys() or len(state["random"]) != len(self.generators):
-            raise ValueError(
-                f"fit: the checkpoint is of a run with {sorted(state['parts'])} and {len(state['random'])} random "
-                f"generators; this one has {sorted(parts)} and {len(self.generators)}."
-            )
-        for name, each in parts.items():
-            each.load_state_dict(state["parts"][name])
-        self.epoch, self.batch, self.rows = state["epoch"], state["batch"], state["rows"]
-        self.loss_sum = state["loss_sum"]
-        self.history.rows[:] = state["history"]
-        self.history.stopped = state["stopped"]
-        self.first_random = state["first_random"]
+        before = self.state_dict()
+        try:
+            for name, each in parts.items():
+                each.load_state_dict(state["parts"][name])
+            self._take(state)
+        except Exception:
+            for name, each in parts.items():
+                each.load_state_dict(before["parts"][name])
+            self._take(before)
+            raise
+
+    def _take(self, state: dict[str, Any]) -> None:
+        for name in _COUNTS:
+            setattr(self, name, state[name])
+        self.history.rows = [dict(row) for row in state["history"]]
+        self.history.stopped = bool(state["stopped"])
+        self._first_random = state["first_random"]
         self._set_random(state["random"])
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file under another name, then move it into its place."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+_COUNTS = ("epoch", "batch", "step", "rows", "loss", "loss_sum")
 
 
-def write_history(history: History, path: Path) -> None:
-    """Write the history as CSV."""
-    import csv
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history.rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history.rows)
-    _replace(path, text.getvalue().encode())
-
-
-def write_curve(history: History, path: Path) -> None:
-    """Draw the losses over the epochs, where matplotlib is installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return
-    figure = Figure(figsize=(6, 4))
-    axes = figure.subplots()
-    for column in ("loss", "valid_loss"):
-        if column in history.rows[0]:
-            axes.plot(history["epoch"], history[column], marker="o", label=column.replace("_", " "))
-    axes.set_xlabel("epoch")
-    axes.legend()
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    _replace(path, content.getvalue())
+def _generators(*roots: Any) -> list[np.random.Generator]:
+    """Every random generator that the given objects are or hold, also in what they wrap, each once and in order."""
+    found: list[np.random.Generator] = []
+    seen: dict[int, Any] = {}
+    waiting = deque(roots)
+    while waiting:
+        each = waiting.popleft()
+        if id(each) in seen or isinstance(each, (type, np.ndarray)):
+            continue
+        seen[id(each)] = each
+        if isinstance(each, np.random.Generator):
+            found.append(each)
+        elif isinstance(each, (list, tuple)):
+            waiting.extend(each)
+        elif isinstance(each, dict):
+            waiting.extend(each.values())
+        else:
+            waiting.extend(getattr(each, "__dict__", {}).values())
+    return found

@@ -9,6 +9,7 @@ Read next: `data.py`, `fitting.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,18 @@ if TYPE_CHECKING:
     from .compiled import CompiledStep
 
 
+class NotFinite(FloatingPointError):
+    """A loss that is NaN or infinite, seen before it reached the parameters."""
+
+
 class TrainStep:
     """Called with a batch, changes the model's parameters once and gives the loss as a float.
 
     The parameters' gradients stay in `.grad`. `x` and `y` are arrays (used as they are, without a copy) or tensors.
     With `compile` the step runs as one generated function, `source`, made for each set of shapes and dtypes; it
     watches the model as `ag.compile` does, and writes every step's gradients into the same memory. Raises TypeError for
-    a loss that is no single number; compiled, also for a model that asks for values (`if x > 0`).
+    a loss that is no single number; compiled, also for a model that asks for values (`if x > 0`). With `finite` a loss
+    that is NaN or infinite raises FloatingPointError, and changes no parameter.
 
     >>> import numpy as np, nn
     >>> model = nn.Linear(1, 1, rng=np.random.default_rng(0), dtype=np.float64)
@@ -45,15 +51,18 @@ class TrainStep:
         loss_fn: Callable[[Any, Any], Any],
         optimizer: Optimizer,
         compile: bool = False,
+        *,
+        finite: bool = False,
     ) -> None:
         self.model = model
         self.loss_fn = loss_fn
         self.optimizer = optimizer
+        self.finite = finite
         self._compiled: CompiledStep | None = None
         if compile:
             from .compiled import CompiledStep  # the compiler is loaded when it is asked for
 
-            self._compiled = CompiledStep(model, loss_fn, optimizer)
+            self._compiled = CompiledStep(model, loss_fn, optimizer, finite)
 
     @property
     def source(self) -> str:
@@ -68,6 +77,8 @@ class TrainStep:
             loss_before: float = self._compiled(x, y)
             return loss_before
         loss = self.gradients(x, y)
+        if self.finite and not math.isfinite(loss):
+            raise NotFinite(f"TrainStep: the loss is {loss}.")
         self.optimizer.step()
         return loss
 
