@@ -1,12 +1,13 @@
 """Where a compiled program keeps its values: memory allocated once, and used again when a value is no longer read.
 
-Read next: `emission.py`, which asks for the memory; `compiler.py`.
+Read next: `layouts.py` (in which order an array lies), `emission.py`, which asks for the memory.
 """
 
 from __future__ import annotations
 
 import operator
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,18 +51,10 @@ class Pool:
         self._free[storage.memory.size].append(storage)
 
 
-def shaped(storage: Storage, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """A piece of memory as an array.
-
-    What is much taller than wide lies features first, so that every operation runs along its long axis.
-    """
+def shaped(storage: Storage, shape: tuple[int, ...], dtype: np.dtype[Any], features_first: bool = False) -> Array:
+    """A piece of memory as an array; a matrix lies features first (column by column) if asked."""
     flat = storage.memory[: int(np.prod(shape, dtype=int)) * dtype.itemsize].view(dtype)
-    return flat.reshape(shape[::-1]).T if tall(shape) else flat.reshape(shape)
-
-
-def tall(shape: tuple[int, ...]) -> bool:
-    """Whether an array is kept features first."""
-    return len(shape) == 2 and shape[0] >= 64 and shape[0] >= 8 * shape[1] > 0
+    return flat.reshape(shape[::-1]).T if features_first else flat.reshape(shape)
 
 
 def passes_on(operation: Operation) -> bool:
@@ -73,10 +66,13 @@ def passes_on(operation: Operation) -> bool:
     return operation.primitive in (COPY, DETACH) or operation.primitive.view
 
 
-def lifetimes(program: Program, plain: set[Operation]) -> tuple[dict[Variable, set[Variable]], dict[Variable, int]]:
+def lifetimes(
+    program: Program, plain: set[Operation], kept: Iterable[Variable] = ()
+) -> tuple[dict[Variable, set[Variable]], dict[Variable, int]]:
     """For each variable those in whose memory it may lie, and for each the last operation that reads its memory.
 
-    The operations in `plain` are called without out=, and what they return may be a view of any of their inputs.
+    The operations in `plain` are called without out=, and what they return may be a view of any of their inputs. What
+    is `kept`, as what is returned, is read after the last operation.
     """
     roots: dict[Variable, set[Variable]] = {each: {each} for each in (*program.inputs, *program.captured)}
     last: dict[Variable, int] = {}
@@ -86,7 +82,7 @@ def lifetimes(program: Program, plain: set[Operation]) -> tuple[dict[Variable, s
         for each in operation.outputs:
             roots[each] = read if passes_on(operation) else {each} | (read if operation in plain else set())
             last.update(dict.fromkeys(roots[each], i))
-    for each in program.outputs:
+    for each in (*program.outputs, *kept):
         if isinstance(each, Variable):
             last.update(dict.fromkeys(roots[each], NEVER))
     return roots, last
