@@ -4,9 +4,10 @@
     graph = ag.draw(model, x, backward=True)        # a function or module, traced; with the way back and its numbers
     graph.save("graph.svg")                         # or .png, .pdf, .html, .dot; a notebook shows it by itself
 
-The picture is drawn from a Program, through DOT. Inputs are blue ellipses, parameters orange cylinders, constants grey
-notes, operations white boxes, results green boxes with a double border; modules and `ag.scope` blocks are frames. The
-way back stands beside the way forward, in purple: the same gradient rules that `backward` runs, recorded.
+The picture is drawn from a Program, through DOT. Inputs are blue ellipses, parameters orange boxes with sharp corners
+beside the operation that uses them, constants grey notes, operations white boxes, results green ones with a double
+border; modules and `ag.scope` blocks are frames. The way back stands beside the way forward, in purple: the same
+gradient rules that `backward` runs, recorded.
 
 Read next: `folding.py` (which boxes there are), `pictures.py` (the DOT text), `page.py` (the HTML file).
 """
@@ -27,13 +28,6 @@ from .tensors import Tensor
 from .tracing import from_tensor, recorded
 from .wayback import WayBack
 
-# a label's name in bold, its last lines (dtype and shape, statistics) small
-_TYPOGRAPHY = (
-    ".named text:first-of-type { font-weight: bold; } .node text:last-of-type { font-size: 9px; fill: #555555; } "
-    + " ".join(f".small{n} text:nth-last-of-type(-n+{n}) {{ font-size: 9px; fill: #555555; }}" for n in range(2, 9))
-    + " .marked text:last-of-type { font-size: 11px; font-weight: bold; fill: #C00000; }"
-    + " .legend text:last-of-type { font-size: 9px; fill: #333333; }"
-)
 FORMATS = ("svg", "png", "pdf", "html", "dot")
 
 
@@ -74,7 +68,7 @@ class Graph:
 
         Raises RuntimeError that names both ways when neither is there; `source` works all the same.
         """
-        return styled(render(self.source, "svg").decode())
+        return render(self.source, "svg").decode()
 
     def record(self, *example_inputs: Any, step: Any = None) -> None:
         """Look at all values again, with the parameters as they are now: the .html file has a slider over such steps.
@@ -140,12 +134,6 @@ def write(path: str, content: bytes) -> None:
     os.replace(part, path)
 
 
-def styled(picture: str) -> str:
-    """An SVG text with the typography of labels."""
-    end = picture.index(">", picture.index("<svg")) + 1
-    return f"{picture[:end]}\n<style>{_TYPOGRAPHY}</style>{picture[end:]}"
-
-
 def draw(
     subject: Any,
     *example_inputs: Any,
@@ -159,9 +147,9 @@ def draw(
     """The picture of a tensor's history, or of what a function, module or Program computes on example inputs.
 
     With `backward`, the way back to the parameters is drawn too, or to all floating inputs where there are no
-    parameters; then every box tells mean ± spread, ‖norm‖ and share of zeros of its value and its gradient, has the
-    colour of its gradient's root mean square, and is marked where that is not a number, below 1e-7 (vanishing), above
-    1e3 (exploding), or all zeros (dead). `formulas` adds each operation's gradient rule.
+    parameters; then every box tells mean ± spread, norm and share of zeros (if there are any) of its value and its
+    gradient, has the colour of its gradient's root mean square, and is marked where that is not a number, below 1e-7
+    (vanishing), above 1e3 (exploding), or all zeros (dead). `formulas` adds each operation's gradient rule.
 
     Frames (modules, `ag.scope`) deeper than `depth` are folded into one box each. Equal blocks that follow one another
     are drawn once, with their number: always with `fold`, never with fold=False, and otherwise where there are more

@@ -38,8 +38,6 @@ def page(graph: Graph) -> str:
 
 def _views(graph: Graph) -> Any:
     """The picture as it was asked for, and folded to smaller depths."""
-    from .drawing import styled
-
     scene = graph.scene()
     scenes = {"as drawn": scene}
     deepest = max((len(frame) for frame in frame_names(scene)), default=0)
@@ -48,7 +46,7 @@ def _views(graph: Graph) -> Any:
         if len(shallower.boxes) < len(scene.boxes):
             scenes[f"frames to depth {depth}"] = scene = shallower
     for title, each in scenes.items():
-        svg = styled(render(dot_text(each, graph.notes), "svg").decode())
+        svg = render(dot_text(each, graph.notes), "svg").decode()
         names = frame_names(each)
         frames = {
             name: {

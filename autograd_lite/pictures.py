@@ -20,7 +20,7 @@ import numpy as np
 from .folding import TIMES, Box, Link, Scene, called
 from .formulas import local_derivatives
 from .program import BACKWARD, UNKNOWN, Operation, Program, Variable
-from .rendering import DOT, as_mathematics, order_matters
+from .rendering import DOT, RAISED, as_mathematics, literal, order_matters
 from .statistics import Statistics, complaint
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY, _RED = "#0072B2", "#B36B00", "#007A5A", "#A6528A", "#666666", "#C00000"
 _STYLES: dict[str, dict[str, str]] = {
     "input": {"shape": "ellipse", "color": _BLUE, "fillcolor": "#DCEEF9"},
-    "parameter": {"shape": "cylinder", "color": _ORANGE, "fillcolor": "#FCEBCB"},
+    "parameter": {"style": "filled", "color": _ORANGE, "fillcolor": "#FCEBCB"},
     "constant": {"shape": "note", "color": _GREY, "fillcolor": "#F0F0F0"},
     "operation": {},
     "output": {"color": _GREEN, "fillcolor": "#D9F2E8", "peripheries": "2"},
@@ -39,8 +39,8 @@ _STYLES: dict[str, dict[str, str]] = {
     "folded": {"shape": "folder", "style": "filled", "fillcolor": "#ECECF6"},
 }
 _LONGEST = 80  # characters of an operation in a label
-# A gradient's size in powers of ten, and its colour: from pale to strong, so that the order survives without colours.
-_SCALE = dict(zip(range(-8, 3, 2), ("#FFFDEB", "#FFF0B8", "#FFDB85", "#FDB863", "#F68D5B", "#E8645A"), strict=True))
+# the powers of ten between which a gradient's size is told by colour, from pale to strong, as the eye orders them
+_POWERS, _PALE, _STRONG = (-8, 2), "#FFF7DC", "#EB6A3C"
 
 
 @dataclass
@@ -76,9 +76,9 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
     frames: dict[tuple[str, ...], Digraph] = {(): Digraph(name=program.name)}
     graph = frames[()]
     graph.attr(rankdir="TB", bgcolor="white", nodesep="0.3", ranksep="0.35", fontname="Helvetica", newrank="true")
-    graph.attr("node", shape="box", style="rounded,filled", color="#444444", fillcolor="white", margin="0.2,0.06")
-    graph.attr("node", fontname="Helvetica", fontsize="12")
-    graph.attr("edge", color="#555555", arrowsize="0.7", fontname="Helvetica", fontsize="10")
+    graph.attr("node", shape="box", style="rounded,filled", color="#444444", fillcolor="white", margin="0.16,0.06")
+    graph.attr("node", fontname="Helvetica", fontsize="10")
+    graph.attr("edge", color="#555555", arrowsize="0.7", fontname="Helvetica", fontsize="9")
 
     for scope, name in frame_names(scene).items():
         frames[scope] = cluster = Digraph(name=name)
@@ -87,8 +87,13 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
         cluster.attr(label=_escaped(title), style="rounded,filled", **colours, fontcolor="#333333")
         cluster.attr(labeljust="l", fontsize="11")  # at the left, where fewer arrows cross it
 
+    lane = graph
+    if any(box.back for box in scene.boxes):
+        lane = Digraph(name="cluster_forward")  # a frame that is not seen keeps the two passes apart
+        lane.attr(style="invis")
     outputs = {each for each in program.outputs if isinstance(each, Variable)}
     outputs.update(new for _, new in program.updates)
+    sides = _sides(scene)
     for box in scene.boxes:
         kind = _kind(box, outputs)
         attributes = dict(_STYLES[kind])
@@ -113,13 +118,19 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
                 attributes["ordering"] = "out" if box.back else "in"
             if operation.line:
                 attributes["tooltip"] = _escaped(operation.line)
-        frames[box.scope].node(box.name, r"\n".join(map(_escaped, lines)), **attributes)
+        frame = frames[box.scope] if box.scope else lane
+        frame.node(box.name, r"\n".join(map(_escaped, lines)), **attributes)
         for link in scene.links[box]:
-            _edge(graph, link)
+            _edge(graph, link, sides.get(link.tail) == (box, "right"))
     for scope in sorted((each for each in frames if each), key=len, reverse=True):
-        frames[scope[:-1]].subgraph(frames[scope])
+        outer = frames[scope[:-1]] if len(scope) > 1 else graph if scope[0] == BACKWARD else lane
+        outer.subgraph(frames[scope])
+    if lane is not graph:
+        graph.subgraph(lane)
+    for leaf, (user, _) in sides.items():
+        graph.body.append(f'\t{{ rank=same "{user.name}" "{leaf.name}" }}\n')
     if any(heat(box.shown, notes.values, notes) for box in scene.boxes):
-        graph.subgraph(_legend())
+        _legend(graph)
     if scene.note:  # last, lest the frames inherit it
         graph.attr(label=_escaped(scene.note), labelloc="b", fontsize="11", fontcolor=_GREY)
     return str(graph.source)
@@ -140,10 +151,35 @@ def _kind(box: Box, outputs: set[Variable]) -> str:
     return ("gradient output" if made else "gradient") if box.back else ("output" if made else "operation")
 
 
-def _edge(graph: Digraph, link: Link) -> None:
+def _sides(scene: Scene) -> dict[Box, tuple[Box, str]]:
+    """Which parameters and data stand at the left or right of the one operation that uses them.
+
+    So the way from the input to the result is a straight line, and every operation has its parameters at its sides: at
+    most one at each, and one operand at least comes from above.
+    """
+    users: dict[Box, set[Box]] = {}
+    for box in scene.boxes:
+        for link in scene.links[box]:
+            if not box.back and not link.tail.operations:
+                users.setdefault(link.tail, set()).add(box)
+    sides: dict[Box, tuple[Box, str]] = {}
+    for box in scene.boxes:
+        tails = list(dict.fromkeys(link.tail for link in scene.links[box]))
+        own = [each for each in tails if users.get(each) == {box} and not box.back]
+        if own and len(own) == len(tails):
+            own.remove(next((each for each in own if each.shown.kind == "input"), own[0]))
+        if len(own) == 1:
+            sides[own[0]] = box, "left" if tails[0] is own[0] else "right"
+        elif own:
+            sides |= {own[0]: (box, "left"), own[-1]: (box, "right")}
+    return sides
+
+
+def _edge(graph: Digraph, link: Link, right: bool) -> None:
     """One arrow for one use of a value; of several results of an operation it says which.
 
-    Layers follow from arrows: on the way back those that hang from one another are declared the other way round.
+    Layers follow from arrows: on the way back those that hang from one another are declared the other way round, and
+    so are those that come from the right.
     """
     attributes: dict[str, str] = {}
     tail, head = link.tail.name, link.head.name
@@ -158,6 +194,9 @@ def _edge(graph: Digraph, link: Link) -> None:
             attributes |= {"style": "dashed", "color": "#CBA3BF", "constraint": "false"}
     if link.again:
         attributes |= {"style": "dotted", "constraint": "false"}
+    if right:
+        tail, head = head, tail
+        attributes["dir"] = "back"
     graph.edge(tail, head, **attributes)
 
 
@@ -165,16 +204,15 @@ def _edge(graph: Digraph, link: Link) -> None:
 
 
 def colour(size: float) -> str:
-    """The colour of a gradient's size: between those of the scale's powers of ten that lie around it.
+    """The colour of a gradient's size: the pale and the strong one mixed by the power of ten.
 
-    >>> colour(1e-20), colour(1.0), colour(10.0)
-    ('#fffdeb', '#f68d5b', '#ef785a')
+    >>> colour(1e-20), colour(1e-3), colour(1e20)
+    ('#fff7dc', '#f5b08c', '#eb6a3c')
     """
-    low, high = min(_SCALE), max(_SCALE)
+    low, high = _POWERS
     power = min(max(math.log10(size), low), high) if size > 0 else low
-    start = min(int((power - low) // 2) * 2 + low, high - 2)
-    share = (power - start) / 2
-    ends = (bytes.fromhex(_SCALE[each][1:]) for each in (start, start + 2))
+    share = (power - low) / (high - low)
+    ends = bytes.fromhex(_PALE[1:]), bytes.fromhex(_STRONG[1:])
     return "#" + bytes(round((1 - share) * a + share * b) for a, b in zip(*ends, strict=True)).hex()
 
 
@@ -186,19 +224,16 @@ def heat(variable: Variable, values: dict[Variable, Statistics], notes: Notes) -
     return colour(shown.size) if shown.finite else "#BDBDBD"
 
 
-def _legend() -> Digraph:
-    from graphviz import Digraph
-
-    legend = Digraph(name="cluster_legend")
-    legend.attr(label="root mean square\\nof the gradient", fontsize="10", color="#CCCCCC")
-    low, high = min(_SCALE), max(_SCALE)
-    for power, shade in _SCALE.items():
-        words = f"10^{power}" + " or less" * (power == low) + " or more" * (power == high)
-        look = {"shape": "box", "style": "filled", "fontsize": "9", "height": "0.2", "margin": "0.08,0.02"}
-        legend.node(f"legend {power}", words, fillcolor=shade, color="#CCCCCC", **look, **{"class": "legend"})
-        if power < high:  # one above the other, largest first
-            legend.edge(f"legend {power + 2}", f"legend {power}", style="invis")
-    return legend
+def _legend(graph: Digraph) -> None:
+    """A box with the colours of gradients."""
+    low, high = _POWERS
+    steps = range(high, low - 1, -2)
+    words = [
+        f"10{str(each).translate(RAISED)}{' or more' * (each == high)}{' or less' * (each == low)}" for each in steps
+    ]
+    lines = r"\n".join(["gradient", "(root mean square)", *words])
+    look = {"style": "filled", "fillcolor": f"{_PALE}:{_STRONG}", "gradientangle": "90", "color": "#CCCCCC"}
+    graph.node("legend", lines, shape="box", fontsize="9", margin="0.1,0.05", **look, **{"class": "legend"})
 
 
 def _complaints(box: Box, notes: Notes) -> list[str]:
@@ -282,7 +317,7 @@ def _operand(value: Any, program: Program, hidden: set[Variable]) -> str:
         if value in hidden:
             return program.number(value)
         return value.label if value.given else DOT
-    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else repr(value)
+    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else literal(value).removeprefix("np.")
 
 
 def _escaped(text: str) -> str:

@@ -8,8 +8,10 @@ Read next: `program.py`, `drawing.py`.
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -62,7 +64,7 @@ _WORDS: dict[str, str] = {
     "np.transpose": "{}ᵀ",
     "np.conjugate": "conj",
 }
-_RAISED = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
+RAISED = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
 _COMMUTE = frozenset(
     {np.add, np.multiply, np.equal, np.not_equal, np.logical_and, np.logical_or, np.maximum, np.minimum}
 )
@@ -154,14 +156,15 @@ def as_mathematics(primitive: Primitive, inputs: Sequence[Any], settings: dict[s
     if primitive is ASTYPE:
         return f"as {np.dtype(settings['dtype']).name}"
     if function in (np.power, operator.pow) and type(inputs[1]) is int:
-        return f"{_bracketed(operands[0])}{operands[1].translate(_RAISED)}"
-    word = SIGNS.get(function, ("", ""))[1] or _WORDS.get(primitive.label) or str(primitive.name)
+        return f"{_bracketed(operands[0])}{operands[1].translate(RAISED)}"
+    word = SIGNS.get(function, ("", ""))[1] or _WORDS.get(primitive.label) or _name(primitive)
     sign = function in SIGNS or word == "@"
     if sign and len(operands) == 2:
         plain = operands[0] == operands[1] == DOT
         return word if plain and function in _COMMUTE else f"{_bracketed(operands[0])} {word} {_bracketed(operands[1])}"
-    # the shape of a result stands in its label anyway
-    told = {key: value for key, value in settings.items() if value is not None and key != "shape"}
+    # the shape of a result stands in its label anyway, and what is as always needs no words
+    usual = {"shape", *(key for key, value in _defaults(function) if _same(settings.get(key), value))}
+    told = {key: value for key, value in settings.items() if value is not None and key not in usual}
     # a named tuple says itself how it reads
     rest = " ".join(str(value) if hasattr(value, "_fields") else f"{key}={text(value)}" for key, value in told.items())
     if "{}" in word:
@@ -173,6 +176,25 @@ def as_mathematics(primitive: Primitive, inputs: Sequence[Any], settings: dict[s
     else:
         head = f"{word}({', '.join(operands)})"
     return f"{head} {rest}".rstrip()
+
+
+def _name(primitive: Primitive) -> str:
+    """A function's name: NumPy's as it is, another in words."""
+    return str(primitive.name) if primitive.label.startswith("np.") else str(primitive.name).replace("_", " ")
+
+
+@lru_cache(1024)
+def _defaults(function: Callable[..., Any]) -> tuple[tuple[str, Any], ...]:
+    """The parameters of a function that need not be given, with what they are then."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some of NumPy's do not tell
+        return ()
+    return tuple((each.name, each.default) for each in parameters if each.default is not each.empty)
+
+
+def _same(value: Any, other: Any) -> bool:
+    return type(value) is type(other) and isinstance(value, (bool, int, float, str)) and value == other
 
 
 def order_matters(primitive: Primitive, inputs: Sequence[Any]) -> bool:

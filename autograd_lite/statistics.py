@@ -41,7 +41,8 @@ class Statistics:
             return "NaN or infinite"
         if math.isclose(self.norm, abs(self.mean), rel_tol=1e-12) and not self.spread:  # a number
             return short(self.mean)
-        return f"{short(self.mean)} ± {short(self.spread)}, ‖{short(self.norm)}‖, {self.zeros:.0%} zero"
+        zeros = f", {self.zeros:.0%} zero" if self.zeros else ""
+        return f"{short(self.mean)} ± {short(self.spread)}, norm {short(self.norm)}{zeros}"
 
 
 def short(number: float) -> str:
@@ -54,7 +55,7 @@ def statistics(array: Any) -> Statistics:
 
     >>> import numpy as np
     >>> print(statistics(np.array([0.0, 3.0, 4.0, 5.0])))
-    3 ± 1.87, ‖7.07‖, 25% zero
+    3 ± 1.87, norm 7.07, 25% zero
     """
     values = np.asarray(array)
     values = np.abs(values) if values.dtype.kind == "c" else values

