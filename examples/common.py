@@ -1,4 +1,4 @@
-"""What every trainer shares: the command line, the cross-check, the training loop, the verdict, the files.
+"""What every trainer shares: the command line, the cross-check, the training, the verdict, the files.
 
 A trainer is a `Document` whose `story` is a function of one `Run`. The run carries the options and the seeded random
 generator; the story tells it what to check, to train, to draw and to require, and the run prints and saves that.
@@ -9,16 +9,14 @@ Read next: `xor.py`.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from textwrap import fill, indent
 from typing import Any
@@ -27,8 +25,13 @@ import numpy as np
 
 import autograd_lite as ag
 import nn
+from nn.curves import curve_png
+from nn.run_files import write_file
+from nn.saving import CheckpointError
 
 from .data import BadInput, Split, mnist
+from .figures import Figure, shown
+from .terminal import command_line, progress, say
 
 Array = np.ndarray[Any, Any]
 LINES = 10  # epoch lines that a long training prints
@@ -37,17 +40,22 @@ INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
 @dataclass(frozen=True)
 class Document:
-    """A question somebody asked about a network of theirs, and the trainer that answers it."""
+    """A question somebody asked about a network of theirs, and the trainer that answers it.
+
+    `seeds` are those of the table of all documents.
+    """
 
     name: str
     question: str
     epochs: int
     posted_epochs: int
     story: Callable[[Run], None]
+    seeds: Sequence[int] = range(5)
 
     def main(self, arguments: list[str] | None = None) -> int:
         """Run from the command line: 0 all reached, 1 a figure missed, 2 bad input, 130 interrupted."""
         parser = command_line(f"python -m examples.{self.name}", self.question)
+        parser.set_defaults(seed=0)
         return self.run(parser.parse_args(arguments)).code
 
     def run(self, options: argparse.Namespace) -> Run:
@@ -57,61 +65,14 @@ class Document:
             run.open()
             self.story(run)
             run.code = run.verdict()
-        except BadInput as error:
+        except (BadInput, FloatingPointError) as error:
             run.fail(error)
             return run
         except KeyboardInterrupt:
-            print("\nInterrupted: what there is gets saved.")
+            print("\nInterrupted: what there is gets saved, and --resume goes on from there.")
             run.code = INTERRUPTED
         run.save()
         return run
-
-
-def command_line(program: str, description: str) -> argparse.ArgumentParser:
-    """The options that all trainers take."""
-    parser = argparse.ArgumentParser(prog=program, description=description)
-    parser.add_argument("--epochs", type=_positive, metavar="N", help="passes over the training rows")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
-    parser.add_argument("--as-posted", action="store_true", help="show what the author of the document saw")
-    parser.add_argument("--quick", action="store_true", help="a short version that still has to learn")
-    parser.add_argument("--data", metavar="DIR", help="folder of the data files (default $AUTOGRAD_LITE_DATA)")
-    parser.add_argument("--download", action="store_true", help="fetch data files that are missing")
-    parser.add_argument("--out", metavar="DIR", help="folder for the results (default out/NAME)")
-    return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
-    return number
-
-
-@dataclass
-class Figure:
-    """A number that was measured, and the bound it has to keep."""
-
-    name: str
-    value: float
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @property
-    def reached(self) -> bool:
-        """Whether the value keeps its bound; NaN never does."""
-        above = self.at_least is None or self.value >= self.at_least
-        below = self.at_most is None or self.value <= self.at_most
-        return bool(above and below and self.value == self.value)
-
-    def __str__(self) -> str:
-        bounds = [f"at least {shown(self.name, self.at_least)}"] if self.at_least is not None else []
-        bounds += [f"at most {shown(self.name, self.at_most)}"] if self.at_most is not None else []
-        return f"{self.name} {shown(self.name, self.value)}, required {' and '.join(bounds)}"
-
-
-def shown(name: str, value: float) -> str:
-    """A figure as people read it: accuracies in percent, everything else to four digits."""
-    return f"{value:.2%}" if "accuracy" in name else f"{value:.4g}"
 
 
 @dataclass
@@ -124,8 +85,7 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     checks: dict[str, Any] = field(default_factory=dict)
-    model: nn.Module | None = None
-    error: BadInput | None = None
+    error: Exception | None = None
     why: str | None = None
 
     def __post_init__(self) -> None:
@@ -147,14 +107,18 @@ class Run:
     def open(self) -> None:
         """Print the headline and make sure that the results can be written."""
         print(f"\n{self.document.name}: {self.document.question}\n")
+        if self.as_posted and self.options.resume:
+            raise BadInput("--resume goes on with a training; --as-posted starts afresh each time. Leave one out.")
+        if self.seed < 0:
+            raise BadInput(f"--seed {self.seed}: seeds are whole numbers from 0 up.")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(f"{self.folder}: cannot be made ({error.strerror}). Name another with --out.") from None
 
-    def fail(self, error: BadInput) -> None:
-        """End with one clear line and exit code 2."""
-        self.error, self.code = error, 2
+    def fail(self, error: Exception) -> None:
+        """End with one clear line: exit code 2 for bad input, 1 for a training that went wrong."""
+        self.error, self.code = error, 2 if isinstance(error, BadInput) else 1
         print(f"error: {error}", file=sys.stderr)
 
     # ---- the cross-check -----------------------------------------------------------------------------------------
@@ -180,41 +144,49 @@ class Run:
             return Split(split.x[:10_000], split.y[:10_000], split.test_x[:2_000], split.test_y[:2_000])
         return split
 
-    def passes(self) -> Iterator[int]:
-        """The epochs 0, 1, ..., under a progress bar when there are many."""
-        yield from progress(range(self.epochs), "epochs", wanted=self.epochs > LINES)
-
-    def log(self, epoch: int, part: str = "", **figures: float) -> None:
-        """Keep the figures of one epoch; print a line of them, for a long training every tenth part of it.
-
-        `part` names one of several trainings of a run; of such, the last epoch alone gets a line.
-        """
-        self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in figures.items()}})
-        every = self.epochs if part else -(-self.epochs // LINES)
-        if (epoch + 1) % every == 0 or epoch + 1 == self.epochs:
-            words = "  ".join(f"{name.replace('_', ' ')} {shown(name, value)}" for name, value in figures.items())
-            place = part or f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
-            say(f"  {place}  {words}")
-
     def train(
         self,
         model: nn.Module,
         loss_fn: Any,
         optimizer: Any,
-        batches: Any,
-        evaluate: Callable[[], dict[str, float]],
+        train: Any,
+        valid: Any,
+        metrics: Iterable[Any] = (nn.accuracy,),
         scheduler: Any = None,
         part: str = "",
-    ) -> None:
-        """Train by generated gradients; log the mean loss and `evaluate()` of each epoch, then step the scheduler."""
-        self.model = model
-        step = nn.TrainStep(model, loss_fn, optimizer)
-        for epoch in self.passes():
-            losses = [step(x, y) for x, y in progress(batches, f"epoch {epoch + 1}", wanted=self.epochs <= LINES)]
-            with ag.no_grad():
-                self.log(epoch, part, loss=float(np.mean(losses)), **evaluate())
-            if scheduler is not None:
-                scheduler.step()
+    ) -> list[dict[str, float]]:
+        """Train with nn.fit; the rows of its history. `part` names one of several trainings of a run."""
+        folder = self.folder / "parts" / part if part else self.folder
+        known = len(self.history)
+        log = _Log(self, part)
+        try:
+            history = nn.fit(
+                model, loss_fn, optimizer, train, self.epochs, valid, metrics, scheduler, compile=True,
+                out=folder, resume=self.options.resume, callbacks=[log],
+            )  # fmt: skip
+        except CheckpointError as error:
+            raise BadInput(f"{error} Leave out --resume to start afresh.") from None
+        self.history[known:] = history.rows
+        if history.interrupted:
+            raise KeyboardInterrupt
+        return history.rows
+
+    def passes(self) -> Iterator[int]:
+        """The epochs 0, 1, ... of a training by hand, under a progress bar when there are many."""
+        yield from progress(range(self.epochs), "epochs", wanted=self.epochs > LINES)
+
+    def log(self, epoch: int, **figures: float) -> None:
+        """Keep the figures of one epoch of a training by hand, and tell them."""
+        self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in figures.items()}})
+        self.tell(self.history[-1])
+
+    def tell(self, row: dict[str, float], part: str = "") -> None:
+        """Print a line for an epoch, in a long training for every tenth part of it; of a part, for its last alone."""
+        epoch = int(row["epoch"])
+        every = self.epochs if part else -(-self.epochs // LINES)
+        if epoch % every == 0 or epoch == self.epochs:
+            words = "  ".join(f"{k.replace('_', ' ')} {shown(k, v)}" for k, v in row.items() if k not in UNTOLD)
+            say(f"  {part or f'epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}'}  {words}")
 
     # ---- the picture and the verdict -----------------------------------------------------------------------------
 
@@ -223,20 +195,21 @@ class Run:
         try:
             self.files["graph.svg"] = ag.draw(what, *inputs).svg().encode()
         except RuntimeError as error:
-            print(f"\nno picture: {error}")
+            print(f"no picture: {error}\n")
 
     def require(
         self,
         name: str,
-        value: float,
+        value: float | Sequence[float],
         at_least: float | None = None,
         at_most: float | None = None,
         quick: float | None = None,
     ) -> None:
-        """A figure that the verdict will hold against its bound, or against `quick` in a quick run."""
+        """A figure (or that of each seed) that the verdict will hold against its bound, in a quick run `quick`."""
         if self.quick and quick is not None:
             at_least, at_most = (quick, None) if at_least is not None else (None, quick)
-        self.figures.append(Figure(name, float(value), at_least, at_most))
+        values = [float(each) for each in np.atleast_1d(np.asarray(value))]
+        self.figures.append(Figure(name, values, at_least, at_most))
 
     def because(self, why: str) -> None:
         """The sentence that explains what was seen."""
@@ -260,21 +233,19 @@ class Run:
     # ---- files ---------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write result.json, curve.png, graph.svg and the checkpoint, each whole or not at all."""
+        """Write result.json, curve.png, graph.svg, each whole or not at all; the training has written its own."""
         files = {"result.json": json.dumps(self.result(), indent=1, allow_nan=False).encode(), **self.files}
-        if self.history:
-            curve = plot(lambda picture: draw_curve(picture, self.history, f"{self.document.name}, seed {self.seed}"))
-            files |= {"curve.png": curve} if curve else {}
+        curve = curve_png(self.history, f"{self.document.name}, seed {self.seed}") if self.history else None
+        if curve is not None:
+            files["curve.png"] = curve
         try:
             for name, content in files.items():
-                write(self.folder / name, content)
-            if self.model is not None:
-                nn.save(self.model.state_dict(), self.folder / "checkpoint.npz")
-                files["checkpoint.npz"] = b""
+                write_file(self.folder / name, content)
         except OSError as error:
             self.fail(BadInput(f"{self.folder}: cannot be written to ({error.strerror}). Name another with --out."))
             return
-        print(f"written to {self.folder}{os.sep}: {', '.join(files)}")
+        names = sorted(path.name + os.sep * path.is_dir() for path in self.folder.iterdir())
+        print(f"\nin {self.folder}{os.sep}: {', '.join(names)}")
 
     def result(self) -> dict[str, Any]:
         """The whole run as plain data; a number that is not finite stands as its name."""
@@ -288,7 +259,7 @@ class Run:
                 "quick": self.quick,
                 "interrupted": self.code == INTERRUPTED,
                 "reached": bool(self.figures) and all(figure.reached for figure in self.figures),
-                "figures": [vars(figure) | {"reached": figure.reached} for figure in self.figures],
+                "figures": [{"value": each.value, "reached": each.reached} | vars(each) for each in self.figures],
                 "why": self.why,
                 "checks": self.checks,
                 "history": self.history,
@@ -299,94 +270,26 @@ class Run:
         )
 
 
-def finite(value: Any) -> Any:
-    """The same plain data with inf and nan as strings, which JSON can hold."""
-    if isinstance(value, dict):
-        return {key: finite(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [finite(each) for each in value]
-    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+UNTOLD = ("epoch", "lr", "seconds")  # columns of a history that its lines leave out
 
 
-def progress(items: Iterable[Any], label: str, wanted: bool, total: int | None = None) -> Iterable[Any]:
-    """The items under a progress bar, where tqdm is installed."""
-    if not wanted:
-        return items
-    try:
-        from tqdm import tqdm
-    except ModuleNotFoundError:
-        return items
-    bar: Iterable[Any] = tqdm(items, label, total, leave=False, disable=None)  # None: shown on a terminal alone
-    return bar
+class _Log:
+    """Tells a training's epochs, and refuses to go on with the checkpoint of a run with another seed or other data."""
 
+    def __init__(self, run: Run, part: str) -> None:
+        self.run = run
+        self.part = part
 
-def say(line: str) -> None:
-    """Print a line without tearing a progress bar."""
-    try:
-        from tqdm import tqdm
-    except ModuleNotFoundError:
-        print(line, flush=True)
-    else:
-        tqdm.write(line)
+    def __call__(self, state: Any) -> None:
+        self.run.tell(state.history.rows[-1], self.part)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"document": self.run.document.name, "seed": self.run.seed, "quick": self.run.quick, "part": self.part}
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and move it into place."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def plot(draw: Callable[[Any], None]) -> bytes | None:
-    """A PNG of what `draw` puts on a matplotlib figure; None, said aloud, where matplotlib is not installed."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure as Picture
-    except ModuleNotFoundError:
-        print('no plot: it needs matplotlib (pip install "autograd-lite[examples]").')
-        return None
-    picture = Picture(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(picture)
-    draw(picture)
-    file = io.BytesIO()
-    picture.savefig(file, format="png", dpi=120)
-    return file.getvalue()
-
-
-def draw_curve(picture: Any, history: list[dict[str, float]], title: str) -> None:
-    """The losses over the epochs, and the accuracies, where there are any, on an axis of their own."""
-    epochs = [row["epoch"] for row in history]
-    starts = [at for at, epoch in enumerate(epochs) if epoch == 1]
-    trainings = [slice(*ends) for ends in pairwise([*starts, len(epochs)])]
-    accuracies = [name for name in history[0] if "accuracy" in name]
-    others = [name for name in history[0] if name not in accuracies and name != "epoch"]
-    marker = "o" if max(epochs) < 2 * LINES else None
-    left = picture.subplots()
-
-    def draw(axes: Any, name: str, factor: float, **style: Any) -> None:
-        values = [factor * row[name] for row in history]
-        for i, each in enumerate(trainings):
-            label = name.replace("_", " ") if i == 0 else None
-            axes.plot(epochs[each], values[each], marker=marker, label=label, **style)
-
-    for i, name in enumerate(others):
-        draw(left, name, 1, color=f"C{i}")
-    positive = all(row[name] > 0 for row in history for name in others)
-    left.set_yscale("log" if positive else "symlog")
-    left.set(title=title, xlabel="epoch", ylabel="loss" if "loss" in others else "")
-    left.grid(alpha=0.3)
-    lines = left.get_lines()
-    if accuracies:
-        right = left.twinx()
-        for i, name in enumerate(accuracies, len(others)):
-            draw(right, name, 100, color=f"C{i}", linestyle="--")
-        right.set(ylabel="accuracy, %")
-        lines = [*lines, *right.get_lines()]
-    handles = [line for line in lines if not str(line.get_label()).startswith("_")]
-    left.legend(handles=handles, loc="center right")
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, mine in self.state_dict().items():
+            if state[name] != mine:
+                raise ValueError(f"it is of a run with {name} {state[name]}, and this one has {mine}.")
 
 
 @contextmanager
@@ -396,7 +299,10 @@ def overflow_is_the_point() -> Iterator[None]:
         yield
 
 
-def accuracy_of(model: nn.Module, x: Array, labels: Array) -> float:
-    """The share of rows whose largest output is at their label."""
-    with ag.no_grad():
-        return float(np.mean(np.argmax(model(x).numpy(), axis=1) == labels))
+def finite(value: Any) -> Any:
+    """The same plain data with inf and nan as strings, which JSON can hold."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [finite(each) for each in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value

@@ -18,6 +18,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+import nn
+
 Array = np.ndarray[Any, Any]
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -264,6 +266,18 @@ def stratified_folds(labels: Array, folds: int, rng: np.random.Generator) -> lis
     order = rng.permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
     return [by_class[k::folds] for k in range(folds)]
+
+
+def batches(x: Array, y: Array, size: int, rng: np.random.Generator) -> nn.DataLoader:
+    """Batches to learn from, in a new order for each epoch; BadInput if there is not even one whole batch."""
+    if size > len(x):
+        raise BadInput(f"batches of {size} rows, and the data have only {len(x)}. Use a larger training file.")
+    return nn.DataLoader(x, y, batch_size=size, shuffle=True, rng=rng)
+
+
+def held_out(x: Array, y: Array) -> nn.DataLoader:
+    """Batches to be judged on, of a size that keeps what is computed in the processor's cache."""
+    return nn.DataLoader(x, y, batch_size=min(1000, len(x)))
 
 
 class Shifted:

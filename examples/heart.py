@@ -95,8 +95,8 @@ def story(run: Run) -> None:
     figures = []
     for repeat in range(1, (1 if run.quick else REPEATS) + 1):
         scores = np.empty(len(X))
-        for k, held_out in enumerate(stratified_folds(ill, FOLDS, run.rng), 1):
-            scores[held_out] = fit_and_score(run, X, ill, held_out, f"repeat {repeat}, fold {k}")
+        for k, fold in enumerate(stratified_folds(ill, FOLDS, run.rng), 1):
+            scores[fold] = fit_and_score(run, X, ill, fold, f"repeat-{repeat}-fold-{k}")
         figures.append((np.mean((scores > 0) == ill), roc_auc(scores, ill)))
     accuracy, auc = np.mean(figures, axis=0)
     run.require(f"accuracy, {FOLDS}-fold", accuracy, at_least=0.82, quick=0.8)
@@ -107,20 +107,17 @@ def story(run: Run) -> None:
     )
 
 
-def fit_and_score(run: Run, X: Array, ill: Array, held_out: Array, part: str) -> Array:
-    """Train on the other folds; the logits of the patients held out, whom nothing of the training has seen."""
-    learn = np.setdiff1d(np.arange(len(X)), held_out)
+def fit_and_score(run: Run, X: Array, ill: Array, fold: Array, part: str) -> Array:
+    """Train on the other folds; the logits of the patients in this one, whom nothing of the training has seen."""
+    learn = np.setdiff1d(np.arange(len(X)), fold)
     x = nn.standardize(X[learn], X)[1].astype(np.float32)
     y = ill[:, None].astype(np.float32)
     model = network(run.rng)
     optimizer = nn.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.03)
-
-    def evaluate() -> dict[str, float]:
-        return {"test_accuracy": float(np.mean((model(x[held_out]).numpy() > 0) == (y[held_out] > 0)))}
-
-    run.train(model, nn.BCEWithLogitsLoss(), optimizer, [(x[learn], y[learn])], evaluate, part=part)
+    train, test = [(x[learn], y[learn])], [(x[fold], y[fold])]
+    run.train(model, nn.BCEWithLogitsLoss(), optimizer, train, test, part=part)
     with ag.no_grad():
-        return model(x[held_out]).numpy()[:, 0]
+        return model(x[fold]).numpy()[:, 0]
 
 
 def train_as_posted(run: Run, X: Array, y: Array, params: dict[str, Array]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 import nn
 
-from .common import Array, Document, Run, accuracy_of
+from .common import Array, Document, Run
 from .data import iris, stratified_folds
 
 FOLDS = 5
@@ -55,22 +55,18 @@ def story(run: Run) -> None:
     x = X.astype(np.float32)
     run.draw(nn.Linear(4, 3, rng=run.rng), x[:16])
     right = 0.0
-    for k, held_out in enumerate(stratified_folds(labels, FOLDS, run.rng), 1):
-        right += len(held_out) * fit(run, x, labels, held_out, f"fold {k}")
+    for k, fold in enumerate(stratified_folds(labels, FOLDS, run.rng), 1):
+        right += len(fold) * fit(run, x, labels, fold, f"fold-{k}")
     run.require(f"accuracy, {FOLDS}-fold", right / len(x), at_least=0.95)
 
 
-def fit(run: Run, x: Array, labels: Array, held_out: Array, part: str) -> float:
+def fit(run: Run, x: Array, labels: Array, fold: Array, part: str) -> float:
     """Train on the other folds; the accuracy on this one."""
-    learn = np.setdiff1d(np.arange(len(x)), held_out)
+    learn = np.setdiff1d(np.arange(len(x)), fold)
     model = nn.Linear(4, 3, rng=run.rng)
     optimizer = nn.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
-
-    def evaluate() -> dict[str, float]:
-        return {"test_accuracy": accuracy_of(model, x[held_out], labels[held_out])}
-
-    run.train(model, nn.CrossEntropyLoss(), optimizer, [(x[learn], labels[learn])], evaluate, part=part)
-    return accuracy_of(model, x[held_out], labels[held_out])
+    train, test = [(x[learn], labels[learn])], [(x[fold], labels[fold])]
+    return run.train(model, nn.CrossEntropyLoss(), optimizer, train, test, part=part)[-1]["valid_accuracy"]
 
 
 DOCUMENT = Document(

@@ -15,8 +15,8 @@ import numpy as np
 
 import nn
 
-from .common import Array, Document, Run, accuracy_of
-from .data import Shifted, pixels
+from .common import Array, Document, Run
+from .data import Shifted, batches, held_out, pixels
 
 # ---- one convolution and one linear layer, in plain NumPy: x (N, 28, 28), t (N, 10) --------------------------------
 
@@ -89,19 +89,12 @@ def story(run: Run) -> None:
     model = network(run.rng)
     run.draw(model, images[:16])
     run.shorten(1)
-    batches = Shifted(nn.DataLoader(images, split.y, batch_size=32, shuffle=True, rng=run.rng), run.rng)
+    train = Shifted(batches(images, split.y, 32, run.rng), run.rng)
     optimizer = nn.optim.Adam(model.parameters(), lr=0.002)
     decay = nn.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.6)
-
-    def evaluate() -> dict[str, float]:
-        model.eval()
-        parts = range(0, len(test_images), 1000)
-        right = [1000 * accuracy_of(model, test_images[at : at + 1000], split.test_y[at : at + 1000]) for at in parts]
-        model.train()
-        return {"test_accuracy": sum(right) / len(test_images)}
-
-    run.train(model, nn.CrossEntropyLoss(), optimizer, batches, evaluate, decay)
-    run.require("test accuracy", run.history[-1]["test_accuracy"], at_least=0.99, quick=0.85)
+    test = held_out(test_images, split.test_y)
+    rows = run.train(model, nn.CrossEntropyLoss(), optimizer, train, test, scheduler=decay)
+    run.require("test accuracy", rows[-1]["valid_accuracy"], at_least=0.99, quick=0.85)
 
 
 DOCUMENT = Document(

@@ -15,8 +15,9 @@ import numpy as np
 
 import nn
 
-from .common import Array, Document, Run, accuracy_of, overflow_is_the_point, progress
-from .data import Split, pixels
+from .common import Array, Document, Run, overflow_is_the_point
+from .data import Split, batches, held_out, pixels
+from .terminal import progress
 
 # ---- the network, in plain NumPy: x (1, 784), y (1, 10) ------------------------------------------------------------
 
@@ -90,19 +91,14 @@ def story(run: Run) -> None:
         train_as_posted(run, split, params)
         return
 
-    images, test_images = pixels(split.x), pixels(split.test_x)
     model = network(run.rng)
-    run.draw(model, images[:16])
+    run.draw(model, pixels(split.x[:16]))
     run.shorten(2)
-    batches = nn.DataLoader(images, split.y, batch_size=32, shuffle=True, rng=run.rng)
+    train, test = batches(pixels(split.x), split.y, 32, run.rng), held_out(pixels(split.test_x), split.test_y)
     optimizer = nn.optim.Adam(model.parameters(), lr=0.01)
     decay = nn.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.7)
-
-    def evaluate() -> dict[str, float]:
-        return {"test_accuracy": accuracy_of(model, test_images, split.test_y)}
-
-    run.train(model, nn.CrossEntropyLoss(), optimizer, batches, evaluate, decay)
-    run.require("test accuracy", run.history[-1]["test_accuracy"], at_least=0.948, quick=0.85)
+    rows = run.train(model, nn.CrossEntropyLoss(), optimizer, train, test, scheduler=decay)
+    run.require("test accuracy", rows[-1]["valid_accuracy"], at_least=0.948, quick=0.85)
     run.because("Why it learns now: each unit's own slope, weights scaled to 784 inputs, biases, and ten epochs.")
 
 

@@ -51,7 +51,7 @@ def forward(X: Any, W1: Any, W2: Any) -> Any:
 
 
 def loss(X: Any, y: Any, W1: Any, W2: Any) -> Any:
-    return np.mean(0.5 * (y - forward(X, W1, W2)[-1]) ** 2)
+    return squared_error(forward(X, W1, W2)[-1], y)
 
 
 # ---- the gradients, by hand: directions that are added to the weights --------------------------------------------
@@ -93,6 +93,11 @@ def model() -> tuple[Any, ...]:
     return loss, X, np.array([[0.0], [1], [1], [0]]), W1, W2
 
 
+def squared_error(output: Any, y: Any) -> Any:
+    """The document's loss, of an output: half the squared error."""
+    return np.mean(0.5 * (y - output) ** 2)
+
+
 def accuracy(output: Array, y: Array) -> float:
     return float(np.mean((output > 0.5) == (y > 0.5)))
 
@@ -115,16 +120,11 @@ def story(run: Run) -> None:
 
     model = network(run.rng)
     run.draw(model, split.x[:4].astype(np.float32))
-    x, y = split.x.astype(np.float32), split.y.astype(np.float32)
-
-    def evaluate() -> dict[str, float]:
-        output = model(split.test_x.astype(np.float32)).numpy()
-        error = np.mean(0.5 * (split.test_y - output) ** 2)
-        return {"test_loss": float(error), "test_accuracy": accuracy(output, split.test_y)}
-
-    run.train(model, nn.MSELoss(), nn.optim.Adam(model.parameters(), lr=0.1), [(x, y)], evaluate)
-    run.require("test accuracy", run.history[-1]["test_accuracy"], at_least=1.0)
-    run.require("test loss", run.history[-1]["test_loss"], at_most=0.01)
+    train, test = ([(x.astype(np.float32), y.astype(np.float32))] for x, y in (split[:2], split[2:]))
+    optimizer = nn.optim.Adam(model.parameters(), lr=0.1)
+    rows = run.train(model, squared_error, optimizer, train, test, [accuracy])
+    run.require("test accuracy", rows[-1]["valid_accuracy"], at_least=1.0)
+    run.require("test loss", rows[-1]["valid_loss"], at_most=0.01)
     run.because(
         "Why it learns now: gradients of the network itself, weights that start far enough apart, and a rate that "
         "does not grow with the number of rows."
@@ -142,7 +142,7 @@ def train_as_posted(run: Run, split: Split) -> None:
             run.log(
                 epoch,
                 posted_metric=float(np.mean(0.5 * (split.test_y**2 - output**2))),
-                test_loss=float(np.mean(0.5 * (split.test_y - output) ** 2)),
+                test_loss=float(squared_error(output, split.test_y)),
                 largest_weight=max(float(np.abs(w).max()) for w in weights.values()),
                 test_accuracy=accuracy(output, split.test_y),
             )
@@ -162,6 +162,7 @@ DOCUMENT = Document(
     epochs=500,
     posted_epochs=100,
     story=story,
+    seeds=range(20),
 )
 
 if __name__ == "__main__":

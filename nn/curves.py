@@ -6,7 +6,7 @@ Read next: `run_files.py`.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,11 +14,8 @@ MARKED = 20  # epochs: with more, a marker for each would only thicken the line
 ASIDE = ("epoch", "lr", "seconds")  # columns that are no result
 
 
-def curve_png(rows: Sequence[dict[str, float]], title: str = "") -> bytes | None:
-    """A PNG of the figures in the rows of a history; None where matplotlib is not installed.
-
-    Several trainings may follow one another: where a row has epoch 1 a new one begins, drawn in the same colours.
-    """
+def png(draw: Callable[[Any], None]) -> bytes | None:
+    """A PNG of what `draw` puts on a matplotlib figure; None where matplotlib is not installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -26,10 +23,18 @@ def curve_png(rows: Sequence[dict[str, float]], title: str = "") -> bytes | None
         return None
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    _draw(figure, rows, title)
+    draw(figure)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
     return content.getvalue()
+
+
+def curve_png(rows: Sequence[dict[str, float]], title: str = "") -> bytes | None:
+    """A PNG of the figures in the rows of a history; None where matplotlib is not installed.
+
+    Several trainings may follow one another: where a row has epoch 1 a new one begins, drawn in the same colours.
+    """
+    return png(lambda figure: _draw(figure, rows, title))
 
 
 def _draw(figure: Any, rows: Sequence[dict[str, float]], title: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .curves import curve_png
 from .run_state import History, RunState
-from .saving import load, save
+from .saving import CheckpointError, load, save
 
 PAUSE = 1.0  # seconds between two writings: epochs may be far shorter than it takes to write
 
@@ -32,14 +32,14 @@ class RunFiles:
         folder.mkdir(parents=True, exist_ok=True)
 
     def resume(self) -> None:
-        """Go on where last.npz left off, if there is one; raises ValueError, in one line, if it is of another run."""
+        """Go on where last.npz left off, if there is one; raises CheckpointError if it is of another run."""
         if self.last.exists():
             state = load(self.last)
             try:
                 self.run.load_state_dict(state)
             except (ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError) as error:
                 reason = " ".join(str(error).split())
-                raise ValueError(f"fit: {self.last} cannot be resumed, nothing was changed: {reason}") from None
+                raise CheckpointError(f"fit: {self.last} cannot be resumed, nothing was changed: {reason}") from None
 
     def after_epoch(self) -> None:
         """Note the best state so far, and write if it is time."""

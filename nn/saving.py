@@ -38,6 +38,10 @@ SAFETENSORS = ".safetensors"
 MAX_HEADER = 10_000  # bytes; a header of ours has about 100
 
 
+class CheckpointError(ValueError):
+    """A file that is damaged, or holds something else than what is needed."""
+
+
 def save(state: Any, path: str | os.PathLike[str]) -> None:
     """Write dictionaries, lists and tuples of arrays, numbers, strings and None to a file, all of it or nothing.
 
@@ -90,7 +94,7 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
 def load(path: str | os.PathLike[str]) -> Any:
     """Read what `save` wrote; a flat .npz file of np.savez, or anybody's .safetensors file, as a dictionary.
 
-    Raises FileNotFoundError, and ValueError, in one line that names the file, for one that is truncated or damaged,
+    Raises FileNotFoundError, and CheckpointError (a ValueError), in one line that names the file, if it is damaged,
     holds objects (pickle), compressed, overlapping or duplicate entries, or claims to be larger than it is.
     """
     import zipfile  # here, because it takes as long to load as the rest of nn
@@ -106,7 +110,7 @@ def load(path: str | os.PathLike[str]) -> Any:
             return _read(zipfile.ZipFile(file), os.fstat(file.fileno()).st_size)
         except (*_DAMAGE, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(f"nn.load: {os.fspath(path)} is damaged or no checkpoint: {reason[:300]}") from None
+            raise CheckpointError(f"nn.load: {os.fspath(path)} is damaged or no checkpoint: {reason[:300]}") from None
 
 
 # What the standard library and NumPy raise for bytes that are no archive or no array, zipfile.BadZipFile aside.
