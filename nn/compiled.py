@@ -1,9 +1,8 @@
 """A training step as one generated function: forward, backward and the optimizer's update.
 
-The gradients lie in one flat array for each group of parameters and dtype, and `.grad` shows its parts. A step writes
-into the same memory as the step before: copy a gradient that is to be kept.
+A step writes gradients into the same memory as the step before: copy a gradient that is to be kept.
 
-Read next: `training.py`.
+Read next: `updates.py` (the optimizer's part), `training.py`.
 """
 
 from __future__ import annotations
@@ -11,24 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-import autograd_lite as ag
 from autograd_lite.compiler import Code, Compiled, finished, unchanging
 from autograd_lite.emission import Emitter
 from autograd_lite.guards import Reach
 from autograd_lite.joint import with_gradients
 from autograd_lite.lifting import lift
 from autograd_lite.program import Program, Variable
-from autograd_lite.recording import Array, Leaf, no_grad, thread, tick
+from autograd_lite.recording import Array, Leaf, no_grad, thread
 from autograd_lite.retracing import reduced, traced, undrawn
 
-from .flat import ENTRYWISE, LARGEST, FlatUpdate
-from .optim import SGD, Optimizer
+from .deferred import defer
+from .optim import Optimizer
+from .products import Product, fusible
 from .seeding import default_rng
 from .training import NotFinite
+from .updates import Update, flat_gradients
 
 
 class _Forward:
@@ -52,7 +53,10 @@ class _Forward:
 
 
 class CompiledStep(Compiled):
-    """What nn.TrainStep(..., compile=True) calls: (x, y) -> the loss before the update, as a float."""
+    """What nn.TrainStep(..., compile=True) calls: (x, y) -> the loss before the update, as a float.
+
+    Without `updates` it stops when the gradients are there.
+    """
 
     def __init__(
         self,
@@ -60,10 +64,12 @@ class CompiledStep(Compiled):
         loss_fn: Callable[[Any, Any], Any],
         optimizer: Optimizer,
         finite: bool = False,
+        updates: bool = True,
     ) -> None:
         super().__init__(_Forward(model, loss_fn))
         self._optimizer = optimizer
         self._finite = finite
+        self._updates = updates
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The loss, after one step; raises RuntimeError inside no_grad, as backward does."""
@@ -79,12 +85,8 @@ class CompiledStep(Compiled):
             program, written = traced(forward, args)
             program, trained = _differentiated(program, args, len(written))
         gradients = program.outputs[1 : 1 + len(trained)]
-        owned = {each._node for group in optimizer.param_groups for each in group["params"]}
-        flats = _flat(trained, optimizer)
-        targets: dict[Variable, Array] = {}
-        for variable, leaf in zip(gradients, trained, strict=True):
-            targets.setdefault(variable, flats[leaf])
-        emitter = Emitter(program, targets, unchanging(program, reach))
+        owed = fusible(gradients, trained, optimizer) if self._updates else set()
+        flats, emitter, products = self._emitted(program, gradients, trained, owed, unchanging(program, reach))
         bind = emitter.bind
 
         def explain(x: Array, y: Array, loss: Any) -> None:
@@ -94,25 +96,61 @@ class CompiledStep(Compiled):
             if self._finite:
                 raise NotFinite(f"TrainStep: the loss is {float(loss)}.")
 
+        def leaf_name(leaf: Leaf) -> str:
+            return bind("leaf_" + _label(program, leaf), leaf)
+
         loss = emitter.place(program.outputs[0]).text
         x, y = (each.name for each in program.inputs)
         wrong = f"not {bind('isfinite', math.isfinite)}({loss})" if self._finite else f"{loss} != {loss}"
-        lines = [*emitter.lines, f"if {wrong}:", f"    {bind('explain', explain)}({x}, {y}, {loss})"]
+        # As zero_grad does: a step that fails half-way has spoilt the factors of the gradients that are left.
+        owned = {each._node for group in optimizer.param_groups for each in group["params"]}
+        lines = [f"{leaf_name(leaf)}.grad = None" for leaf in trained if leaf in owned]
+        lines += [*emitter.lines, f"if {wrong}:", f"    {bind('explain', explain)}({x}, {y}, {loss})"]
+        made = {each.leaf: each for each in products}
         for variable, leaf in zip(gradients, trained, strict=True):
+            if leaf in made:
+                compute = bind(f"d_{_label(program, leaf)}_now", made[leaf].compute)
+                lines.append(f"{bind('defer', defer)}({leaf_name(leaf)}, {compute})")
+                continue
             text = emitter.place(variable).text
-            target = emitter.view(flats[leaf], f"{variable.name}_out")
+            target = emitter.view(flats[leaf], f"{_label(program, leaf)}_grad")
             if text != target:
                 lines.append(f"{emitter.function(np.copyto)}({target}, {text})")
-            name = bind("leaf_" + _label(program, leaf), leaf)
             if leaf in owned:
-                lines.append(f"{name}.grad = {target}")
+                lines.append(f"{leaf_name(leaf)}.grad = {target}")
             else:
-                lines.append(f"{bind('accumulate', _accumulate)}({name}, {target})")
+                lines.append(f"{bind('accumulate', _accumulate)}({leaf_name(leaf)}, {target})")
         for i, leaf in enumerate(owned.difference(trained)):
             lines.append(f"{bind(f'unused_{i}', leaf)}.grad = None")
         lines += emitter.stores(zip(program.outputs[1 + len(trained) :], written, strict=True))
-        lines += _update(emitter, program, optimizer, flats)
+        if self._updates:
+            lines += Update(emitter, optimizer, flats, products, partial(_label, program)).lines()
         return finished(program, emitter, [*lines, f"return float({loss})"], reach)
+
+    def _emitted(
+        self,
+        program: Program,
+        gradients: tuple[Any, ...],
+        trained: list[Leaf],
+        owed: set[Variable],
+        constants: set[Variable],
+    ) -> tuple[dict[Leaf, Array], Emitter, list[Product]]:
+        """Memory for gradients, the code of a program, and what of `owed` is left to the update: products of arrays
+        that the code keeps, where that is faster."""
+        while True:
+            pairs = list(zip(gradients, trained, strict=True))
+            flats = flat_gradients([leaf for variable, leaf in pairs if variable not in owed], self._optimizer)
+            targets = {variable: flats[leaf] for variable, leaf in reversed(pairs) if leaf in flats}
+            emitter = Emitter(program, targets, constants, owed)
+            products = {
+                variable: Product(leaf, _label(program, leaf), *emitter.factors[variable])
+                for variable, leaf in pairs
+                if variable in emitter.factors
+            }
+            wanted = {variable for variable, each in products.items() if each.worthwhile}
+            if wanted == owed:
+                return flats, emitter, list(products.values())
+            owed = wanted
 
 
 def _accumulate(leaf: Leaf, gradient: Array) -> None:
@@ -148,65 +186,3 @@ def _differentiated(program: Program, args: tuple[Any, ...], states: int) -> tup
         values=values,
     )
     return reduced(joined), [program.values[each] for each in wanted]
-
-
-def _flat(trained: list[Leaf], optimizer: Optimizer) -> dict[Leaf, Array]:
-    """An array for each gradient: parts of one flat array for each group of the optimizer and dtype."""
-    groups: dict[Any, list[Leaf]] = {}
-    place = {each._node: number for number, group in enumerate(optimizer.param_groups) for each in group["params"]}
-    for leaf in trained:
-        groups.setdefault((place.get(leaf), leaf.dtype), []).append(leaf)
-    parts = {}
-    for (_, dtype), leaves in groups.items():
-        flat = np.empty(sum(each.size for each in leaves), dtype)
-        start = 0
-        for each in leaves:
-            parts[each] = flat[start : start + each.size].reshape(each.shape)
-            start += each.size
-    return parts
-
-
-def _update(emitter: Emitter, program: Program, optimizer: Optimizer, flats: dict[Leaf, Array]) -> list[str]:
-    """The optimizer's step: plain descent written out, another rule once for all small parameters of a group, or as
-    the optimizer itself takes it."""
-    lines = _rule(emitter, optimizer, flats)
-    if type(optimizer) is not SGD:
-        return lines
-    groups = [emitter.bind(f"group_{number}", group) for number, group in enumerate(optimizer.param_groups)]
-    special = [f"{name}[{key!r}]" for name in groups for key in ("momentum", "weight_decay", "maximize")]
-    multiply, subtract = emitter.function(np.multiply), emitter.function(np.subtract)
-    lines = [f"if {' or '.join(special)}:", *(f"    {each}" for each in lines), "else:"]
-    for name, group in zip(groups, optimizer.param_groups, strict=True):
-        lines.append(f"    lr = {name}['lr']")
-        for flat, params in _together(group, flats):
-            work = np.empty_like(flat)
-            lines.append(f"    {multiply}({emitter.bind('d_all', flat)}, lr, {emitter.bind('change', work)})")
-            start = 0
-            for leaf in (each._node for each in params):
-                assert isinstance(leaf, Leaf)
-                part = work[start : start + leaf.size].reshape(leaf.shape)
-                start += leaf.size
-                label = _label(program, leaf)
-                now, change = emitter.view(leaf.array, label), emitter.bind(f"change_{label}", part)
-                lines.append(f"    {subtract}({now}, {change}, {now})")
-                lines.append(f"    {emitter.bind('leaf_' + label, leaf)}.when = {emitter.bind('tick', tick)}()")
-    return lines
-
-
-def _rule(emitter: Emitter, optimizer: Optimizer, flats: dict[Leaf, Array]) -> list[str]:
-    """Calls of the optimizer's rule."""
-    together = [(group, *each) for group in optimizer.param_groups for each in _together(group, flats)]
-    if type(optimizer) not in ENTRYWISE or any(flat.size > LARGEST for _, flat, _ in together):
-        return [f"{emitter.bind('optimizer_step', optimizer.step)}()"]
-    updates = [FlatUpdate(optimizer, group, params, flat) for group, flat, params in together]
-    return [f"{emitter.bind(f'update_{number}', each)}()" for number, each in enumerate(updates)] or ["pass"]
-
-
-def _together(group: dict[str, Any], flats: dict[Leaf, Array]) -> list[tuple[Array, list[ag.Tensor]]]:
-    """The flat arrays of a group's gradients, each with its parameters in order."""
-    found: dict[int, tuple[Array, list[ag.Tensor]]] = {}
-    for leaf, part in flats.items():
-        for each in group["params"]:
-            if each._node is leaf and part.base is not None:
-                found.setdefault(id(part.base), (part.base, []))[1].append(each)
-    return list(found.values())

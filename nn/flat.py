@@ -30,7 +30,7 @@ class FlatUpdate:
         self._group = group
         self._params = params
         self._gradient = gradient
-        self._values = np.empty_like(gradient)
+        self._values = np.empty_like(gradient)  # of large ones never touched, and so no memory
         self._work = np.empty_like(gradient)
         self._parts = self._split(self._values)
         self._memory: dict[str, Any] = {}
@@ -38,7 +38,7 @@ class FlatUpdate:
 
     def __call__(self) -> None:
         """Change the parameters; one after another where their memories differ in more than the parts of arrays."""
-        if not self._unchanged() and not self._gather():
+        if self._gradient.size > LARGEST or (not self._unchanged() and not self._gather()):
             self._one_by_one()
             return
         for each, part in zip(self._params, self._parts, strict=True):
@@ -55,8 +55,7 @@ class FlatUpdate:
     def _one_by_one(self) -> None:
         optimizer = self._optimizer
         for each in self._params:
-            gradient = each.grad
-            assert gradient is not None  # the step has just set it
+            gradient: Any = each._node.grad  # the step has just set it
             memory = optimizer.state.setdefault(each, {})
             optimizer.update(each._data, gradient, optimizer.work(each), memory, self._group)
             each._node.when = tick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 import autograd_lite as ag
 import nn
+import nn.deferred
+import nn.products
 
 Build = Callable[[], nn.Module]
 
@@ -133,6 +136,135 @@ def test_optimizers(name: str) -> None:
     pair = Pair(dense, OPTIMIZERS[name])
     for k in range(5):
         pair.step(*batch(seed=k))
+
+
+# ---- products that go straight into the weights ---------------------------------------------------------------------
+
+
+@pytest.fixture(params=["with SciPy", "without SciPy"])
+def straight(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every product goes straight into its weight, however small, in each of the two ways."""
+    for name in ("SMALLEST", "SMALLEST_WITH_BLAS"):
+        monkeypatch.setattr(nn.products, name, 0)
+    if request.param == "without SciPy":
+        monkeypatch.setitem(sys.modules, "scipy.linalg", None)  # which makes importing it fail
+        return ""
+    pytest.importorskip("scipy", reason="SciPy, the extra `fast`, is not installed")
+    return "dg"
+
+
+class Transposed(nn.Module):
+    """Weights that are (in, out), and one that is not contiguous."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.first = nn.Parameter(rng.standard_normal((3, 5)), dtype=np.float64)
+        self.second = nn.Parameter(rng.standard_normal((2, 5)).T, dtype=np.float64)
+
+    def forward(self, x: Any) -> Any:
+        return np.tanh(x @ self.first) @ self.second
+
+
+class Factored(nn.Module):
+    """Each weight is a factor of the other's gradient."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.first = nn.Parameter(rng.standard_normal((3, 3)), dtype=np.float64)
+        self.second = nn.Parameter(rng.standard_normal((3, 2)), dtype=np.float64)
+
+    def forward(self, x: Any) -> Any:
+        return x @ (self.first @ self.second)
+
+
+STRAIGHT: dict[str, Build] = {**MODELS, "transposed": Transposed, "factored": Factored}
+
+
+@pytest.mark.parametrize("rows", [1, 6, 80])
+@pytest.mark.parametrize("name", STRAIGHT)
+def test_models_straight(name: str, rows: int, straight: str) -> None:
+    pair = Pair(STRAIGHT[name])
+    for k in range(4):
+        pair.step(*batch(max(rows, 1 + (name == "batch norm")), seed=k))  # of one row there is no variance
+    if name == "dense":
+        called = ("dger(-lr" if rows == 1 else "dgemm(-lr") if straight else "_factor, lr"
+        assert called in pair.steps[1].source
+
+
+@pytest.mark.parametrize("rows", [1, 6])
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "momentum alone", "dampened"])
+def test_optimizers_straight(name: str, rows: int, straight: str) -> None:
+    momentum = {"momentum alone": 0.0, "dampened": 0.3}
+    pair = Pair(
+        dense,
+        OPTIMIZERS[name]
+        if name in OPTIMIZERS
+        else lambda p: nn.optim.SGD(p, lr=0.1, momentum=0.9, dampening=momentum[name]),
+    )
+    for k in range(4):
+        pair.step(*batch(rows, seed=k))
+    for each in pair.optimizers:  # settings may change at any time, and a state may be loaded
+        for key, value in {"lr": 0.05, "momentum": 0.5}.items():
+            if key in each.param_groups[0]:
+                each.param_groups[0][key] = value
+        each.load_state_dict(each.state_dict())
+    for k in range(3):
+        pair.step(*batch(rows, seed=k))
+
+
+def test_gradients_that_nobody_reads_are_not_computed_and_those_read_late_are_right(straight: str) -> None:
+    pair = Pair(dense)
+    (x, y), (u, v) = batch(seed=0), batch(seed=1)
+    pair.steps[0](x, y)
+    pair.steps[1](x, y)
+    x[...] = 7  # the caller's memory is the caller's
+    parameters = [dict(model.named_parameters()) for model in pair.models]
+    weight = parameters[1]["0.weight"]
+    assert type(weight._node) is nn.deferred.Deferred
+    pair.compare()
+    assert type(weight._node) is not nn.deferred.Deferred
+    for step in pair.steps:
+        step(u, v)
+    copies = [copy.deepcopy(each) for each in pair.models]
+    for one, other in zip(*(each.parameters() for each in copies), strict=True):
+        np.testing.assert_allclose(one.grad, other.grad, rtol=1e-11, atol=1e-13)
+    for step in pair.steps:
+        step(u, v)
+    for model in pair.models:  # a backward of one's own adds to what the step left
+        np.sum(model(u) ** 2).backward()
+    pair.compare()
+    for step, model in zip(pair.steps, pair.models, strict=True):
+        step(u, v)
+        for each in model.parameters():
+            each.grad = None
+    pair.compare()
+    assert weight.is_leaf
+    pair.steps[1](u, v)
+    assert weight.is_leaf
+
+
+def test_float32_straight(straight: str) -> None:
+    pair = Pair(lambda: nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2)))
+    for k in range(5):
+        x, y = (each.astype(np.float32) for each in batch(seed=k))
+        losses = [step(x, y) for step in pair.steps]
+        np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    for one, other in zip(*(model.parameters() for model in pair.models), strict=True):
+        np.testing.assert_allclose(one.data, other.data, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_scipy_can_be_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("scipy", reason="SciPy, the extra `fast`, is not installed")
+    monkeypatch.setenv("AUTOGRAD_LITE_SCIPY", "0")
+    step = nn.TrainStep(model := nn.Linear(300, 40), nn.MSELoss(), nn.optim.SGD(model.parameters(), lr=0.1), True)
+    x, y = np.ones((5, 300), np.float32), np.ones((5, 40), np.float32)
+    step(x, y)
+    assert "gemm" not in step.source
+    monkeypatch.delenv("AUTOGRAD_LITE_SCIPY")
+    step = nn.TrainStep(model, nn.MSELoss(), nn.optim.SGD(model.parameters(), lr=0.1), compile=True)
+    step(x, y)
+    assert "sgemm(-lr" in step.source
 
 
 def test_groups_with_rates_of_their_own_and_a_schedule() -> None:
@@ -260,8 +392,9 @@ def test_labels() -> None:
     x = batch()[0]
     for k in range(3):
         pair.step(x, np.array([0, 3, 1, 2, 0, k]))
-    with pytest.raises(IndexError, match="label 4"):
-        pair.steps[1](x, np.array([0, 1, 2, 3, 4, 0]))
+    for step in pair.steps:  # and neither leaves gradients
+        with pytest.raises(IndexError, match="label 4"):
+            step(x, np.array([0, 1, 2, 3, 4, 0]))
     pair.compare()
 
 
