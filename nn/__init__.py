@@ -10,6 +10,7 @@ Read next: `modules.py`.
 from typing import TYPE_CHECKING, Any
 
 from . import functional, init, optim, utils
+from .charts import TrainingCharts
 from .containers import ModuleDict, ModuleList, Sequential
 from .data import DataLoader, TensorDataset, kfold, one_hot, standardize, train_test_split
 from .evaluation import accuracy, evaluate
@@ -52,6 +53,7 @@ from .windowed import AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Layer
 
 if TYPE_CHECKING:
     from . import sklearn as sklearn
+    from .diagnosis import diagnose
 
 __all__ = [
     "ELU",
@@ -95,7 +97,9 @@ __all__ = [
     "Tanh",
     "TensorDataset",
     "TrainStep",
+    "TrainingCharts",
     "accuracy",
+    "diagnose",
     "evaluate",
     "fit",
     "functional",
@@ -118,4 +122,8 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(".sklearn", __name__)
+    if name == "diagnose":  # it reads programs, which training does without
+        from .diagnosis import diagnose
+
+        return diagnose
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
