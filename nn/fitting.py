@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,11 @@ def fit(
     the learning rate and the seconds. `scheduler` is stepped after each epoch, one for batches after each batch, one
     that watches a figure with the validation loss. With `compile` the steps run as one generated function.
 
-    A callback is called after each epoch with the state of the run: its `model`, `optimizer`, `epoch` and `step` (how
-    many are complete), `loss` (of the last batch), `history` (whose last row is the epoch's) and `out` (the folder, or
-    None). By giving True it stops the training. If it has a method `on_batch`, that is called with the same after each
-    batch, when the gradients are still there. What it has to remember for a resume it gives as `state_dict()` and takes
-    as `load_state_dict(state)`.
+    A callback is called after each epoch with the state of the run: its `model`, `loss_fn`, `optimizer`, `epoch` and
+    `step` (how many are complete), `loss` (of the last batch), `history` (whose last row is the epoch's) and `out` (the
+    folder, or None). By giving True it stops the training. If it has a method `on_batch`, that is called with the same
+    after each batch, when the gradients are still there, and `on_end` at the end, however that came. What it has to
+    remember for a resume it gives as `state_dict()` and takes as `load_state_dict(state)`.
 
     Checkpoints are written after an epoch, but not twice in a second, and at the end. Ctrl-C waits for the batch, saves
     and returns, with history.interrupted set. With `resume` the run goes on where out/last.npz left it, with the same
@@ -78,13 +79,16 @@ def fit(
     metrics, callbacks = list(metrics), list(callbacks)
     folder = None if out is None else Path(out)
     history = History("loss" if valid is None else "valid_loss")
-    run = RunState(model, optimizer, scheduler, train, history, callbacks, folder)
+    run = RunState(model, optimizer, scheduler, train, history, callbacks, folder, loss_fn)
     files = None if folder is None else RunFiles(run, folder)
     if files is not None and resume:
         files.resume()
     step = TrainStep(model, loss_fn, optimizer, compile, finite=True)
     model.train()
-    with Interruption() as interruption, _Progress(run, epochs) as progress:
+    with Interruption() as interruption, _Progress(run, epochs) as progress, ExitStack() as endings:
+        for callback in callbacks:
+            if hasattr(callback, "on_end"):
+                endings.callback(callback.on_end, run)
         while run.epoch < epochs and not (history.stopped or history.interrupted):
             begun = time.perf_counter()
             try:

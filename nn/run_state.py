@@ -51,9 +51,9 @@ class History:
 class RunState:
     """Everything that a training run changes, and how far it has come. Callbacks are given it.
 
-    `model`, `optimizer`, `scheduler` and `train` are what `fit` was called with, `out` its folder as a Path, or None.
-    `epoch` counts the epochs that are complete, `batch` the batches of the one begun, `step` all updates so far;
-    `loss` is that of the last batch, `history` has a row for each epoch that is complete.
+    `model`, `loss_fn`, `optimizer`, `scheduler` and `train` are what `fit` was called with, `out` its folder as a Path,
+    or None. `epoch` counts the epochs that are complete, `batch` the batches of the one begun, `step` all updates so
+    far; `loss` is that of the last batch, `history` has a row for each epoch that is complete.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class RunState:
         history: History,
         callbacks: list[Any],
         out: Path | None = None,
+        loss_fn: Any = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -73,6 +74,7 @@ class RunState:
         self.history = history
         self.callbacks = callbacks
         self.out = out
+        self.loss_fn = loss_fn
         self.epoch = 0
         self.step = 0
         self.loss = math.nan
