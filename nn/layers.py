@@ -132,15 +132,18 @@ class Flatten(Module):
 class Dropout(Module):
     """Sets entries to 0 with probability `p` in training, and scales the rest by 1 / (1 - p); does nothing in eval().
 
+    `inplace` is known for the sake of networks written for torch: a new array is made in any case.
+
     >>> import numpy as np, nn
     >>> nn.Dropout(0.5).eval()(np.ones(3)).tolist()
     [1.0, 1.0, 1.0]
     """
 
-    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: np.random.Generator | None = None) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p is a probability, and {p} is none.")
         self.p = p
+        self.inplace = inplace
         self.rng = rng
 
     def forward(self, x: Any) -> Any:
@@ -149,16 +152,19 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         """The probability."""
-        return f"p={self.p}, inplace=False"
+        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Identity(Module):
-    """Gives its input back.
+    """Gives its input back, whatever it was made with.
 
     >>> import nn
     >>> nn.Identity()(3)
     3
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
 
     def forward(self, x: Any) -> Any:
         """x."""
@@ -195,16 +201,24 @@ class Tanh(Module):
 
 
 class ReLU(Module):
-    """max(x, 0).
+    """max(x, 0). Here and below, `inplace` is known for the sake of networks written for torch: a new array is made in
+    any case.
 
     >>> import numpy as np, nn
     >>> nn.ReLU()(np.array([-1.0, 2.0])).tolist()
     [0.0, 2.0]
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
     def forward(self, x: Any) -> Any:
         """Each entry, if it is positive, else 0."""
         return F.relu(x)
+
+    def extra_repr(self) -> str:
+        """Whether in place."""
+        return "inplace=True" if self.inplace else ""
 
 
 class LeakyReLU(Module):
@@ -215,8 +229,9 @@ class LeakyReLU(Module):
     [-0.5, 2.0]
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope = negative_slope
+        self.inplace = inplace
 
     def forward(self, x: Any) -> Any:
         """The leaky relu of each entry."""
@@ -224,7 +239,7 @@ class LeakyReLU(Module):
 
     def extra_repr(self) -> str:
         """The slope."""
-        return f"negative_slope={self.negative_slope}"
+        return f"negative_slope={self.negative_slope}" + ", inplace=True" * self.inplace
 
 
 class ELU(Module):
@@ -235,8 +250,9 @@ class ELU(Module):
     [-1.0, 2.0]
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha = alpha
+        self.inplace = inplace
 
     def forward(self, x: Any) -> Any:
         """The elu of each entry."""
@@ -244,7 +260,7 @@ class ELU(Module):
 
     def extra_repr(self) -> str:
         """alpha."""
-        return f"alpha={self.alpha}"
+        return f"alpha={self.alpha}" + ", inplace=True" * self.inplace
 
 
 class GELU(Module):
@@ -275,9 +291,16 @@ class SiLU(Module):
     [0.0]
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
     def forward(self, x: Any) -> Any:
         """The silu of each entry."""
         return F.silu(x)
+
+    def extra_repr(self) -> str:
+        """Whether in place."""
+        return "inplace=True" if self.inplace else ""
 
 
 class Softplus(Module):

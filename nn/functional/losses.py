@@ -135,7 +135,7 @@ def _bent_slope(distance: Any, bend: float) -> Any:
 
 
 @ag.primitive
-def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Any:
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
     """d^2 / 2 where d = |x - t| < delta, else delta * (d - delta / 2), averaged. Raises ValueError unless delta > 0.
 
     >>> import numpy as np

@@ -3,7 +3,7 @@
 Each keeps running averages of the gradient or of its square; the formulas stand in the classes' docstrings, g being the
 gradient (plus weight_decay * w, where the class does not say otherwise).
 
-Read next: `lr_scheduler.py`.
+Read next: `lr_scheduler/`.
 """
 
 from __future__ import annotations

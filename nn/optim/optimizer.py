@@ -3,7 +3,7 @@
 An optimizer writes into the parameters' own arrays, between two histories. It stamps each write, so that a history
 recorded before raises at backward instead of using values that are gone.
 
-Read next: `descent.py`, `adaptive.py`, `lr_scheduler.py`.
+Read next: `descent.py`, `adaptive.py`, `lr_scheduler/`.
 """
 
 from __future__ import annotations

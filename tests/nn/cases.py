@@ -63,6 +63,8 @@ SCHEDULES: list[tuple[str, str, dict[str, Any]]] = [
     ("one_cycle", "OneCycleLR", {"max_lr": 1.0, "total_steps": 21}),
     ("one_cycle_linear", "OneCycleLR", {"max_lr": 1.0, "epochs": 3, "steps_per_epoch": 7, "anneal_strategy": "linear"}),
     ("one_cycle_three", "OneCycleLR", {"max_lr": 1.0, "total_steps": 21, "pct_start": 0.4, "three_phase": True}),
+    ("one_cycle_list", "OneCycleLR", {"max_lr": [1.0, 0.25], "total_steps": 21, "base_momentum": 0.6}),
+    ("plateau_list", "ReduceLROnPlateau", {"patience": 0, "factor": 0.5, "min_lr": [0.1, 0.001]}),
     ("plateau", "ReduceLROnPlateau", {"patience": 1, "factor": 0.5, "min_lr": 0.01}),
     (
         "plateau_max",
@@ -71,6 +73,34 @@ SCHEDULES: list[tuple[str, str, dict[str, Any]]] = [
     ),
 ]
 SCHEDULE_STEPS = 20
+
+
+# Schedules that go on where another run stopped: after FIRST steps a new schedule is made with last_epoch=FIRST.
+CONTINUED = ("step", "multistep", "exponential", "cosine", "linear", "one_cycle")
+FIRST = 4
+
+# The classes and functions whose names, argument order and defaults are torch's, by module.
+SIGNATURES: dict[str, tuple[str, ...]] = {
+    "nn": (
+        "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d",
+        "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "Flatten", "GELU", "HuberLoss", "L1Loss", "LayerNorm",
+        "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "NLLLoss", "ReLU", "SiLU", "SmoothL1Loss",
+        "Softmax", "Softplus",
+    ),
+    "nn.functional": (
+        "binary_cross_entropy", "cross_entropy", "dropout", "elu", "embedding", "huber_loss", "l1_loss", "leaky_relu",
+        "log_softmax", "mse_loss", "nll_loss", "relu", "silu", "smooth_l1_loss", "softmax",
+    ),
+    "nn.init": (
+        "constant_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "uniform_", "xavier_normal_",
+        "xavier_uniform_", "zeros_",
+    ),
+    "nn.utils": ("clip_grad_norm_", "clip_grad_value_"),
+    "optim": ("Adagrad", "Adam", "AdamW", "RMSprop", "SGD"),
+    "optim.lr_scheduler": (
+        "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "OneCycleLR", "ReduceLROnPlateau", "StepLR",
+    ),
+}  # fmt: skip
 
 
 def metrics() -> list[float]:

@@ -8,18 +8,23 @@ Read next: `test_against_torch.py`.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
+import operator
 from typing import Any
 
 import numpy as np
 
 from .cases import (
+    CONTINUED,
     DATA,
+    FIRST,
     LAYERS,
     LOSSES,
     OPTIMIZERS,
     SCHEDULE_STEPS,
     SCHEDULES,
+    SIGNATURES,
     cotangent,
     gradients,
     layer_input,
@@ -62,6 +67,40 @@ def schedules(torch: Any) -> dict[str, Any]:
             optimizer.step()
             schedule.step(metrics()[t]) if kind == "ReduceLROnPlateau" else schedule.step()
         found[name] = rows
+    return found
+
+
+def continued(torch: Any) -> dict[str, Any]:
+    """The learning rates of schedules that are made anew, with last_epoch, in the middle of a run."""
+    found = {}
+    for name, kind, settings in SCHEDULES:
+        if name not in CONTINUED:
+            continue
+        make = getattr(torch.optim.lr_scheduler, kind)
+        groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.5, 0.02)]
+        optimizer = torch.optim.SGD(groups, lr=1.0, momentum=0.9)
+        first = make(optimizer, **settings)
+        rows = []
+        for t in range(SCHEDULE_STEPS):
+            if t == FIRST:
+                first = make(optimizer, **settings, last_epoch=first.last_epoch - 1)
+            rows.append([group["lr"] for group in optimizer.param_groups])
+            optimizer.step()
+            if t < SCHEDULE_STEPS - 1:
+                first.step()
+        found[name] = rows
+    return found
+
+
+def signatures(torch: Any) -> dict[str, str]:
+    """The arguments in order, "name=default" or "name", with semicolons between."""
+    found = {}
+    for place, names in SIGNATURES.items():
+        module = operator.attrgetter(place)(torch)
+        for name in names:
+            arguments = inspect.signature(getattr(module, name)).parameters.values()
+            texts = [each.name if each.default is each.empty else f"{each.name}={each.default!r}" for each in arguments]
+            found[f"{place}.{name}"] = "; ".join(texts)
     return found
 
 
@@ -122,7 +161,14 @@ def main() -> None:
     torch = importlib.import_module("torch")
     recorded, reprs = layers(torch)
     np.savez_compressed(DATA / "torch.npz", **{**optimizers(torch), **recorded, **losses(torch)})
-    text = json.dumps({"torch": torch.__version__, "schedules": schedules(torch), "reprs": reprs}, indent=0)
+    plain = {
+        "torch": torch.__version__,
+        "schedules": schedules(torch),
+        "continued": continued(torch),
+        "reprs": reprs,
+        "signatures": signatures(torch),
+    }
+    text = json.dumps(plain, indent=0)
     (DATA / "torch.json").write_text(text + "\n")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import operator
 from typing import Any
 
 import numpy as np
@@ -12,12 +15,15 @@ import autograd_lite as ag
 import nn
 
 from .cases import (
+    CONTINUED,
     DATA,
+    FIRST,
     LAYERS,
     LOSSES,
     OPTIMIZERS,
     SCHEDULE_STEPS,
     SCHEDULES,
+    SIGNATURES,
     cotangent,
     gradients,
     layer_input,
@@ -65,6 +71,59 @@ def test_schedule_gives_torchs_rates(name: str, kind: str, settings: dict[str, A
         assert schedule.get_last_lr() == rates
         if t < SCHEDULE_STEPS:
             schedule.step(metrics()[t]) if kind == "ReduceLROnPlateau" else schedule.step()
+
+
+@pytest.mark.parametrize("name", CONTINUED)
+def test_schedule_goes_on_as_torchs_does(name: str) -> None:
+    kind, settings = next((kind, settings) for each, kind, settings in SCHEDULES if each == name)
+    make = getattr(nn.optim.lr_scheduler, kind)
+    groups = [{"params": [nn.Parameter([0.0])], "lr": lr} for lr in (0.5, 0.02)]
+    optimizer = nn.optim.SGD(groups, lr=1.0, momentum=0.9)
+    schedule = make(optimizer, **settings)
+    for t, row in enumerate(TEXT["continued"][name]):
+        if t == FIRST:
+            schedule = make(optimizer, **settings, last_epoch=schedule.last_epoch - 1)
+        close([group["lr"] for group in optimizer.param_groups], np.array(row))
+        if t < SCHEDULE_STEPS - 1:
+            schedule.step()
+    with pytest.raises(KeyError, match="initial_lr"):
+        make(nn.optim.SGD([nn.Parameter([0.0])], momentum=0.9), **settings, last_epoch=3)
+
+
+# What torch has and NumPy has no use for, or what has been deprecated there for years.
+ABSENT = {
+    "device", "foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay", "generator", "_stacklevel",
+    "size_average", "reduce", "max_norm", "norm_type", "scale_grad_by_freq", "sparse", "_weight", "_freeze",
+    "return_indices",
+}  # fmt: skip
+# Arguments that single places do without: how a convolution pads, functions that write into their argument.
+ABSENT_AT = {
+    "nn.Conv1d": {"padding_mode"}, "nn.Conv2d": {"padding_mode"}, "nn.functional.elu": {"inplace"},
+    "nn.functional.relu": {"inplace"}, "nn.functional.silu": {"inplace"}, "nn.functional.leaky_relu": {"inplace"},
+    "nn.functional.dropout": {"inplace"}, "nn.functional.softmax": {"dtype"}, "nn.functional.log_softmax": {"dtype"},
+    "nn.functional.mse_loss": {"weight"}, "nn.functional.l1_loss": {"weight"}, "nn.functional.huber_loss": {"weight"},
+    "nn.functional.smooth_l1_loss": {"weight"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [f"{place}.{name}" for place, names in SIGNATURES.items() for name in names])
+def test_arguments_have_torchs_names_order_and_defaults(name: str) -> None:
+    place, _, short = name.rpartition(".")
+    found = operator.attrgetter(f"{place.removeprefix('nn').lstrip('.')}.{short}".lstrip("."))(nn)
+    mine = inspect.signature(found).parameters
+    absent = ABSENT | ABSENT_AT.get(name, set())
+    theirs = dict(argument.partition("=")[::2] for argument in TEXT["signatures"][name].split("; "))
+    order = list(theirs)
+    positional = [key for key, each in mine.items() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    # What can be given by position is given in torch's order, with nothing left out before it.
+    assert positional == order[: len(positional)]
+    assert [argument for argument in order if argument not in mine and argument not in absent] == []
+    for argument in order:
+        if argument in mine and argument != "dtype":
+            default = theirs[argument]
+            assert mine[argument].default == (ast.literal_eval(default) if default else inspect.Parameter.empty), (
+                argument
+            )
 
 
 @pytest.mark.parametrize(("name", "kind", "args", "settings", "shape"), LAYERS, ids=[case[0] for case in LAYERS])
