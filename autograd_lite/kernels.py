@@ -17,7 +17,7 @@ import numpy as np
 
 from .binding import Binder, Place
 from .buffers import passes_on, ufunc_of
-from .layouts import entrywise_features_first, outer_by_broadcasting, product_features_first, tall
+from .layouts import entrywise_features_first, outer_by_broadcasting, product_features_first
 from .program import Operation, Variable
 from .recording import Array
 from .rendering import index_text
@@ -178,18 +178,48 @@ def _elementwise(code: Binder, i: int, operation: Operation) -> Place:
 
 
 def _choice(code: Binder, i: int, operation: Operation) -> Place:
-    """np.where, which has no out=: one choice copied over the other."""
+    """np.where, which has no out=: one choice copied over the other, or its bits masked if the other is 0."""
     result = operation.outputs[0]
     condition, yes, no = (code.place(each, result.dtype) for each in operation.inputs)
     order = entrywise_features_first(result, [condition.array, yes.array, no.array])
-    place = code.result(i, operation, [no], order)
+    zero = _is_zero(yes) or _is_zero(no)
+    place = code.result(i, operation, [yes, no] if zero else [no], order)
     if place is None:
         plain(code, operation)
         return Place(result.name, fresh=bool(result.shape))
+    kept = no if _is_zero(yes) else yes
+    arrays = [each.array for each in (condition, kept, place) if each.array is not None]
+    if zero and len(arrays) == 3 and arrays[1].dtype == result.dtype and result.dtype.char in "fd":
+        _mask(code, arrays[0], arrays[1], arrays[2], result.name, where=kept is yes)
+        return place
     if place.array is not no.array:
         code.write(np.copyto, [place.text, no.text])
     code.write(np.copyto, [place.text, yes.text, f"where={condition.text}"])
     return place
+
+
+def _is_zero(place: Place) -> bool:
+    """Whether a value is the number 0, and not -0."""
+    return place.fixed and place.array is not None and not place.array.shape and not any(place.array.tobytes())
+
+
+def _mask(code: Binder, condition: Array, kept: Array, out: Array, name: str, where: bool) -> None:
+    """Write what is kept where the condition is as given, and 0 elsewhere.
+
+    The bits are masked, by ones or zeros, which takes the same time for every condition: copying decides at every
+    entry, and a processor cannot foresee what.
+    """
+    whole = np.dtype(f"i{out.itemsize}")
+    mask = code.bind(name + "_mask", np.empty_like(condition, whole))
+    flags, source, target = (
+        code.view(each.view(dtype), f"{name}_{label}")
+        for each, dtype, label in ((condition, np.int8, "flags"), (kept, whole, "bits"), (out, whole, "out"))
+    )
+    if where:
+        code.write(np.negative, [flags, mask])
+    else:
+        code.write(np.subtract, [flags, code.constant("c_1", np.array(1, np.int8)), mask])
+    code.write(np.bitwise_and, [mask, source, target])
 
 
 # ---- products and sums -----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
     1 / (1 + np.exp(-x))                                  sigmoid: its slope becomes y * (1 - y)
     np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)  softmax, without overflow; minus the maximum or not
-    np.log(p)                                             of a softmax: without underflow
+    np.log(p), z - np.log(np.sum(np.exp(z), ...))         of a softmax: without underflow
     x * (x > 0), np.where(x > 0, x, 0)                    relu, with slope 0 at 0
 
 A lifted function's gradient rule is the one that people derive by hand, and it holds where the chain of the formula's
@@ -127,12 +127,17 @@ def _softmax_of(state: Rewriter, operation: Operation) -> Found | None:
     x, axis = _exponent(state, powers), _reduced(state, total, powers, np.sum)
     if not isinstance(x, Variable) or axis is None or 0 in x.shape:
         return None
+    return SOFTMAX, _unshifted(state, x, axis[0]), {"axis": axis[0]}
+
+
+def _unshifted(state: Rewriter, x: Variable, axis: Any) -> Any:
+    """z, given z minus its maximum along an axis, which no softmax feels; else x itself."""
     shifted = state.maker(x, np.subtract)
     if shifted is not None and not shifted.settings:
         top = _reduced(state, shifted.inputs[1], shifted.inputs[0], np.max)
-        if top is not None and axes_of(top[0], len(x.shape)) == axes_of(axis[0], len(x.shape)):
-            x = shifted.inputs[0]
-    return SOFTMAX, x, {"axis": axis[0]}
+        if top is not None and axes_of(top[0], len(x.shape)) == axes_of(axis, len(x.shape)):
+            return shifted.inputs[0]
+    return x
 
 
 def _reduced(state: Rewriter, value: Any, x: Any, function: Any) -> tuple[Any] | None:
@@ -149,10 +154,17 @@ def _reduced(state: Rewriter, value: Any, x: Any, function: Any) -> tuple[Any] |
 
 
 def _log(state: Rewriter, operation: Operation) -> Found | None:
-    if operation.primitive.called is not np.log:
+    if operation.primitive.called is np.log:
+        found = state.maker(operation.inputs[0], SOFTMAX)
+        return None if found is None else (LOG_SOFTMAX, found.inputs[0], found.settings)
+    if operation.primitive.called is not np.subtract:
         return None
-    found = state.maker(operation.inputs[0], SOFTMAX)
-    return None if found is None else (LOG_SOFTMAX, found.inputs[0], found.settings)
+    x, log = operation.inputs[0], state.maker(operation.inputs[1], np.log)
+    total = None if log is None or log.settings else state.maker(log.inputs[0], np.sum)
+    if total is None or _exponent(state, total.inputs[0]) is not x or not isinstance(x, Variable) or 0 in x.shape:
+        return None
+    axis = _reduced(state, total.outputs[0], total.inputs[0], np.sum)
+    return None if axis is None else (LOG_SOFTMAX, _unshifted(state, x, axis[0]), {"axis": axis[0]})
 
 
 def _relu(state: Rewriter, operation: Operation) -> Found | None:
