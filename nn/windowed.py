@@ -6,6 +6,7 @@ Read next: `functional/windows.py`, `functional/pooling.py`, `functional/normali
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from . import functional as F
 from .functional.windows import spread
 from .layers import new_bias, new_weight
 from .modules import Buffer, Module, Parameter
+
+PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # NumPy's names
 
 
 class _Convolution(Module):
@@ -33,11 +36,14 @@ class _Convolution(Module):
         dilation: Any = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         *,
         dtype: Any = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
         name = type(self).__name__
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"{name}: padding_mode must be one of {list(PADDING_MODES)}, not {padding_mode!r}.")
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"{name}: {groups=} must divide {in_channels=} and {out_channels=}.")
         self.in_channels = in_channels
@@ -47,6 +53,7 @@ class _Convolution(Module):
         self.padding = padding if isinstance(padding, str) else spread(name, padding, self.axes, "padding", 0)
         self.dilation = spread(name, dilation, self.axes, "dilation", 1)
         self.groups = groups
+        self.padding_mode = padding_mode
         self.weight = new_weight((out_channels, in_channels // groups, *self.kernel_size), dtype, rng)
         self.bias = new_bias(self.weight, out_channels, rng) if bias else None
 
@@ -59,7 +66,25 @@ class _Convolution(Module):
             text += f", dilation={self.dilation}"
         if self.groups != 1:
             text += f", groups={self.groups}"
-        return text if self.bias is not None else f"{text}, bias=False"
+        if self.bias is None:
+            text += ", bias=False"
+        return text if self.padding_mode == "zeros" else f"{text}, padding_mode={self.padding_mode}"
+
+    def _convolved(self, convolve: Callable[..., Any], x: Any) -> Any:
+        """The convolution; what it pads with anything but zeros is padded before."""
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            x, padding = np.pad(x, self._widths(len(x.shape)), mode=PADDING_MODES[self.padding_mode]), 0
+        return convolve(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def _widths(self, ndim: int) -> list[tuple[int, int]]:
+        """How many entries come before and after, for each axis of the input."""
+        if self.padding == "same":
+            whole = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+            spatial = [(each // 2, each - each // 2) for each in whole]
+        else:
+            spatial = [(each, each) for each in ((0,) * self.axes if self.padding == "valid" else self.padding)]
+        return [(0, 0)] * (ndim - self.axes) + spatial
 
 
 class Conv1d(_Convolution):
@@ -74,14 +99,14 @@ class Conv1d(_Convolution):
 
     def forward(self, x: Any) -> Any:
         """Each window times the weight, plus the bias."""
-        return F.conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return self._convolved(F.conv1d, x)
 
 
 class Conv2d(_Convolution):
     """Cross-correlation of images: (N, in_channels, H, W) becomes (N, out_channels, H', W').
 
     The weight is (out_channels, in_channels / groups, *kernel_size); `padding` is a number, one for each axis, "same"
-    or "valid".
+    or "valid", and `padding_mode` says with what: "zeros", "reflect", "replicate" or "circular".
 
     >>> import numpy as np, nn
     >>> nn.Conv2d(1, 6, 5, padding=2)(np.ones((3, 1, 28, 28), np.float32)).shape
@@ -92,7 +117,7 @@ class Conv2d(_Convolution):
 
     def forward(self, x: Any) -> Any:
         """Each window times the weight, plus the bias."""
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return self._convolved(F.conv2d, x)
 
 
 class MaxPool2d(Module):

@@ -96,9 +96,9 @@ ABSENT = {
     "size_average", "reduce", "max_norm", "norm_type", "scale_grad_by_freq", "sparse", "_weight", "_freeze",
     "return_indices",
 }  # fmt: skip
-# Arguments that single places do without: how a convolution pads, functions that write into their argument.
+# Arguments that single functions do without: what writes into its argument, a dtype of the result, weights.
 ABSENT_AT = {
-    "nn.Conv1d": {"padding_mode"}, "nn.Conv2d": {"padding_mode"}, "nn.functional.elu": {"inplace"},
+    "nn.functional.elu": {"inplace"},
     "nn.functional.relu": {"inplace"}, "nn.functional.silu": {"inplace"}, "nn.functional.leaky_relu": {"inplace"},
     "nn.functional.dropout": {"inplace"}, "nn.functional.softmax": {"dtype"}, "nn.functional.log_softmax": {"dtype"},
     "nn.functional.mse_loss": {"weight"}, "nn.functional.l1_loss": {"weight"}, "nn.functional.huber_loss": {"weight"},
