@@ -27,7 +27,7 @@ from .network import Network
 from .records import Array, history_rows
 from .trial import Rates, trial
 
-LEARNED = 0.5  # the share of the way from the best constant answer to a perfect one
+BEGUN, LEARNED = 0.1, 0.5  # shares of the way from the best constant answer to a perfect one
 
 
 class Case(Network):
@@ -227,6 +227,11 @@ class Case(Network):
         """How far a loss is from that of the best constant answer (0) to none at all (1); nan if that is not known."""
         best = self.constant_loss
         return 1 - loss / best if np.isfinite(best) and best > 0 else float("nan")
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether the network already answers better than any constant: so far nothing has kept it from learning."""
+        return self.share_learned(self.loss) >= BEGUN
 
     @cached_property
     def learned(self) -> bool:

@@ -14,8 +14,8 @@ from .case import Case
 from .findings import ERROR, HINT, WARNING, Finding
 from .records import Array
 
-FLAT = 0.05  # a slope below this share of its largest counts as none
-SATURATED = 0.4  # the share of a layer's values
+FLAT = 0.02  # a slope below this share of its largest counts as none
+SATURATED = 0.5  # the share of a layer's values
 DEAD = 0.6  # the share of a layer's units
 TOO_LARGE, TOO_SMALL = 5.0, 0.05  # how much larger or smaller a layer's sums are than its inputs
 
@@ -34,7 +34,7 @@ def saturated_units(case: Case) -> Iterator[Finding]:
                 continue  # a cross-entropy undoes the slope of its own sigmoid
             flat &= np.abs(case.prediction - case.few_y).reshape(flat.shape) > 0.3
         share = float(np.mean(flat)) if flat.size else 0.0
-        if share < SATURATED:
+        if share < (0.9 if case.on_its_way else SATURATED):
             continue
         z = float(np.median(np.abs(case.values[each.input])))
         yield Finding(
@@ -60,7 +60,7 @@ def dead_units(case: Case) -> Iterator[Finding]:
             continue
         dead = np.all(columns == 0, axis=0)
         share = float(np.mean(dead))
-        if share < 1 and (share < DEAD or len(dead) < 8):
+        if share < 1 and (share < DEAD or len(dead) < 8 or case.on_its_way):
             continue
         yield Finding(
             "dead units",
