@@ -6,7 +6,8 @@ Read next: `checks.py`, which makes one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,22 +38,103 @@ class Comparison:
     verdict: str
     manual: Array = field(repr=False)
     generated: Array = field(repr=False)
+    tolerance: float = 0.0
     cause: str | None = None
     fix: str | None = None
 
 
+@dataclass
+class Finding:
+    """One mistake that explains wrong gradients.
+
+    `cause` says it in a sentence, `names` are the gradients that it spoils, `location` the operation where it was made,
+    `right` the line as it has to be and `written` the line as it was evidently written. `alternatives` are causes that
+    these data cannot tell from it, and `apart` says what would. `mistakes` holds (name, places) of each, it first.
+    """
+
+    cause: str
+    names: tuple[str, ...]
+    location: str
+    right: str
+    written: str
+    alternatives: tuple[str, ...] = ()
+    apart: str = ""
+    mistakes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def fix(self) -> str:
+        """The right line, and the line as it was evidently written."""
+        rows = [("right", self.right), ("yours", self.written)]
+        return "\n".join(f"{label}  {text}" for label, text in rows if text).replace("\n       ", "\n")
+
+    def lines(self) -> Iterator[str]:
+        """What a report says of it."""
+        yield from _wrapped(_sentence(self.cause))
+        rows = [("spoils", ", ".join(self.names)), ("where", self.location)]
+        rows += [("right", self.right), ("yours", self.written)]
+        for label, text in rows:
+            for i, line in enumerate(text.splitlines()):
+                yield f"{label if i == 0 else '':<6}  {line}"
+        for each in self.alternatives:
+            yield from _wrapped(f"or: {_sentence(each)}")
+        if self.apart:
+            yield from _wrapped(self.apart)
+
+
+def _sentence(text: str) -> str:
+    first = text.partition(" ")[0]
+    return (text[:1].upper() + text[1:] if first in _BEGINNINGS else text) + "." * (not text.endswith("."))
+
+
+_BEGINNINGS = ("the", "in", "of", "nothing")  # any other first word may be a variable's name
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 100, break_long_words=False, break_on_hyphens=False)
+
+
 @dataclass(repr=False)
 class Report:
-    """The verdicts by name, the common scale (manual = scale * generated) and what it means; prints as a table."""
+    """The verdicts by name, the common scale (manual = scale * generated) and what it means; prints as a table.
+
+    Of a wrong derivation, `findings` are the mistakes that explain it, nearest the loss first, and `notes` say what is
+    known of gradients that nothing explains.
+    """
 
     entries: dict[str, Comparison]
     scale: float
     meaning: str
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def location(self) -> str | None:
+        """The operation where the first mistake was made, with its source line."""
+        return self.findings[0].location if self.findings else None
 
     @property
     def ok(self) -> bool:
         """Whether every gradient is right."""
         return all(each.ok for each in self.entries.values())
+
+    @property
+    def right(self) -> int:
+        """How many gradients are right."""
+        return sum(each.ok for each in self.entries.values())
+
+    def told_in(self, other: Report) -> Report:
+        """Another report on the same gradients, with what this one has found."""
+        other.findings, other.notes = self.findings, self.notes
+        return other
+
+    def assign(self) -> None:
+        """Put the findings beside the gradients that they spoil."""
+        if not self.ok and self.findings:
+            self.meaning = f"Apart from that, {self.meaning[:1].lower()}{self.meaning[1:]}"
+        for entry in self.entries.values():
+            told = [each for each in self.findings if entry.name in each.names and not entry.ok]
+            entry.cause = "; ".join(each.cause for each in told) or None
+            entry.fix = "\n".join(each.fix for each in told) or None
 
     def __getitem__(self, name: str) -> Comparison:
         return self.entries[name]
@@ -65,11 +147,17 @@ class Report:
         a, b, c, d = (max(len(row[i]) for row in rows) for i in range(4))
         lines = [f"{row[0]:<{a}}  {row[1]:<{b}}  {row[2]:>{c}}  {row[3]:>{d}}  {row[4]}" for row in rows]
         lines.insert(1, "-" * max(map(len, lines)))
-        for each in self.entries.values():
-            lines += [f"{each.name}: {text}" for text in (each.cause, each.fix) if text]
         wrong = [each.name for each in self.entries.values() if not each.ok]
         count = len(self.entries)
         lines.append(f"{len(wrong)} of {count} wrong: {', '.join(wrong)}." if wrong else f"All {count} right.")
+        for number, finding in enumerate(self.findings, 1):
+            mark = f"{number}. " if len(self.findings) > 1 else ""
+            told = enumerate(finding.lines())
+            lines += ["", *(f"{mark if i == 0 else ' ' * len(mark)}{line}" for i, line in told)]
+        if self.findings or self.notes:
+            lines.append("")
+        for note in self.notes:
+            lines += _wrapped(note)
         return "\n".join([*lines, self.meaning])
 
     __repr__ = __str__
@@ -96,11 +184,13 @@ def compare(
     nearest: list[str],
     shapes: Iterable[tuple[int, ...]],
     tie: bool = False,
+    known: float | None = None,
 ) -> Report:
     """The report on `manual`. `nearest` lists the names from the loss backwards; `shapes` are those seen on the way,
-    among which the size of the batch is looked for; `tie` says that ties were broken to get `generated`."""
+    among which the size of the batch is looked for; `tie` says that ties were broken to get `generated`; `known` is the
+    scale if it is known already."""
     pairs = {name: _pair(np.asarray(manual[name]), generated[name]) for name in manual}
-    scale, common = _common_scale([pairs[name] for name in nearest])
+    scale, common = _common_scale([pairs[name] for name in nearest]) if known is None else (known, True)
     largest = max((_size(pair.g) for pair in pairs.values() if np.all(np.isfinite(pair.g))), default=0.0)
     entries = {name: _judge(name, pair, scale, largest) for name, pair in pairs.items()}
     if not common:
@@ -164,7 +254,7 @@ def _judge(name: str, pair: _Pair, scale: float, largest: float) -> Comparison:
     m, g = pair.m, pair.g
     error, agreement = math.inf, math.nan
     if pair.fault is not None:
-        return Comparison(name, m.shape, False, error, agreement, pair.own, pair.fault, m, g)
+        return Comparison(name, m.shape, False, error, agreement, pair.own, pair.fault, m, g, pair.tolerance)
     target = scale * g
     difference, size = _size(m - target), _size(target)
     noise = _ROUNDINGS * abs(scale) * largest * (1.2e-7 if pair.tolerance > TOLERANCES["d"] else 2.2e-16)
@@ -186,7 +276,7 @@ def _judge(name: str, pair: _Pair, scale: float, largest: float) -> Comparison:
         verdict = f"WRONG by a factor: {pair.own / scale:.6g} times what it should be"
     else:
         verdict = "WRONG"
-    return Comparison(name, m.shape, ok, error, agreement, pair.own, verdict, m, g)
+    return Comparison(name, m.shape, ok, error, agreement, pair.own, verdict, m, g, pair.tolerance)
 
 
 # ---- the common scale, in words ------------------------------------------------------------------------------------

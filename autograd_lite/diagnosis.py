@@ -1,0 +1,378 @@
+"""Which mistake explains a wrong hand-written gradient: what check_backprop says beyond "wrong".
+
+The loss is traced and its layers are found; the catalogue's mistakes are made in it, until the gradients come out as
+the hand-written ones. The mistake that does it is told in the names of the forward pass, with the line as it has to be
+and the line as it was evidently written.
+
+Read next: `search.py` (how it is found), `mistakes/` (what is looked for), `wording.py` (how a line is written).
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .anatomy import Network, network_of
+from .heads import heads_of
+from .passes import common_subexpressions
+from .program import Program, Variable, text
+from .recording import Array, Leaf
+from .rendering import as_python
+from .replay import Edge, Forward, Impossible, Replay, Site, Total
+from .reports import TOLERANCES, Comparison, Finding, Report
+from .search import Hypothesis, Made, Search, Target
+from .tracing import recorded
+from .wording import lines_of
+
+_PATIENCE = 2.0  # seconds until a search shows how far it is
+
+
+def diagnose(
+    report: Report,
+    loss_fn: Callable[[Any], Any],
+    params: dict[str, Any],
+    nearest: list[str],
+    previous: Callable[[Any], Any] | None = None,
+) -> float | None:
+    """Find what explains the wrong entries of a report and put it there; return the scale that was found on the way.
+
+    `nearest` lists the names from the loss backwards, `previous` is the loss of the batch before. Where the loss cannot
+    be traced, the report says why there is no diagnosis.
+    """
+    try:
+        network = understood(report, loss_fn, params, previous)
+    except (TypeError, RuntimeError, ValueError, NotImplementedError) as error:
+        report.notes.append(f"There is no diagnosis, for the loss could not be traced: {error}")
+        return None
+    variables = _variables(network, params)
+    targets = []
+    for name in nearest:
+        entry = report[name]
+        variable = variables.get(name) or _inner(network, name)
+        if variable is not None and np.all(np.isfinite(entry.manual)) and np.all(np.isfinite(entry.generated)):
+            targets.append(Target(name, variable, entry.manual, max(entry.tolerance, _coarse(variable.dtype))))
+    if not targets or all(report[each.name].ok for each in targets):
+        return None
+    common = _common(report, targets)
+    if common is None:  # any scale explains a single number, so these wait until one is known
+        targets.sort(key=lambda each: not each.informative)
+    with _Progress(len(targets)) as progress:
+        found = Search(network, targets, common, tick=progress.tick).run()
+    Told(network, report, found, targets).tell()
+    return found.scale
+
+
+def _coarse(dtype: Any) -> float:
+    return TOLERANCES.get(np.dtype(dtype).char, TOLERANCES["d"])
+
+
+def understood(
+    report: Report | None,
+    loss_fn: Callable[[Any], Any],
+    params: dict[str, Any],
+    previous: Callable[[Any], Any] | None = None,
+) -> Network:
+    """The network in a loss, such that its way back gives the generated gradients."""
+    program = recorded(loss_fn, (params,), differentiate=True)
+    network = network_of(program, (params,))
+    if report is not None:
+        if not _agrees(network, report, params):
+            network = Network(common_subexpressions(program), (params,))
+        network.manual = {name: entry.manual for name, entry in report.entries.items()}
+    if previous is not None:
+        network.replay.stale = _before(network, recorded(previous, (params,), differentiate=True), params)
+    network.heads = heads_of(network)
+    return network
+
+
+def _before(network: Network, before: Program, params: dict[str, Any]) -> Replay:
+    """The values of a network on the data of another trace of the same loss."""
+    data = [leaf.array for leaf in before.values.values()]
+    here = list(network.program.values)
+    if len(data) != len(here) or any(a.shape != b.shape for a, b in zip(data, here, strict=True)):
+        raise ValueError("previous is another computation than loss_fn, or a batch of another shape.")
+    values = {each: Leaf(array) for each, array in zip(here, data, strict=True)}
+    return Replay(replace(network.program, values=values), (params,))
+
+
+def _agrees(network: Network, report: Report, params: dict[str, Any]) -> bool:
+    """Whether the way back gives what the engine does, up to the side that is taken of a kink."""
+    if any(np.any(network.values[each.z] == 0) for each in network.activations if each.kind == "relu"):
+        return True
+    for name, variable in _variables(network, params).items():
+        g, generated = network.right.totals.get(variable), report[name].generated
+        if g is not None and np.all(np.isfinite(generated)):
+            near = 100 * _coarse(variable.dtype) * np.max(np.abs(generated), initial=0.0)
+            if g.shape != generated.shape or not np.all(np.abs(g - generated) <= near):
+                return False
+    return True
+
+
+def _variables(network: Network, params: dict[str, Any]) -> dict[str, Variable]:
+    """The program's variable of each parameter."""
+    pairs = zip(params, network.program.statics, strict=True)
+    return {name: each for name, each in pairs if isinstance(each, Variable)}
+
+
+def _inner(network: Network, name: str) -> Variable | None:
+    """The last value of the forward pass that is called `name`, or the only one that the layers call so."""
+    known = [each for step in network.operations for each in step.outputs if each in network.right.totals]
+    exact = [each for each in known if each.name == name]
+    copies = [each for each in known if re.fullmatch(rf"{re.escape(name)}_\d+", each.name)]
+    return (copies or exact)[-1] if copies or exact else None
+
+
+def _common(report: Report, targets: list[Target]) -> float | None:
+    """The common scale of a report, where more than a single number speaks for it."""
+    informative = any(report[each.name].ok and each.informative and np.any(each.manual) for each in targets)
+    single = [each for each in targets if report[each.name].ok and np.any(each.manual)]
+    return report.scale if informative or len(single) > 1 else None
+
+
+class _Progress:
+    """A bar on the terminal, or lines of text, once a search takes long."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.count = 0
+        self.name = ""
+        self.started = time.perf_counter()
+        self.bar: Any = None
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def tick(self, name: str) -> None:
+        """Note that a search is at `name`."""
+        if name != self.name:
+            self.name, self.count = name, self.count + 1
+            if self.bar is not None:
+                self._show()
+        if self.bar is None and time.perf_counter() - self.started > _PATIENCE:
+            self.bar = _bar(self.total)
+            self._show()
+
+    def _show(self) -> None:
+        if self.bar is False:
+            print(f"diagnosing {self.name} ({self.count} of {self.total})", file=sys.stderr, flush=True)
+        else:
+            self.bar.n = self.count
+            self.bar.set_postfix_str(self.name)
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar:
+            self.bar.close()
+
+
+def _bar(total: int) -> Any:
+    """A bar of tqdm; False where it is not installed."""
+    try:
+        tqdm = importlib.import_module("tqdm")
+    except ModuleNotFoundError:
+        return False
+    return tqdm.tqdm(total=total, desc="diagnosing", leave=False, file=sys.stderr)
+
+
+# ---- telling it ----------------------------------------------------------------------------------------------------
+
+
+class Told:
+    """What was found, in words."""
+
+    def __init__(self, network: Network, report: Report, found: Hypothesis, targets: list[Target]) -> None:
+        self.network = network
+        self.report = report
+        self.found = found
+        self.targets = targets
+
+    def tell(self) -> None:
+        """Put the findings into the report, and what is known of the rest."""
+        report, found = self.report, self.found
+        ordered = sorted(enumerate(found.ways[0]), key=lambda each: _depth(self.network, each[1]), reverse=True)
+        for number, made in ordered:  # the nearest to the loss is the root of what is upstream
+            others = [way[number] for way in found.ways[1:] if len(way) == len(found.ways[0])]
+            report.findings.append(self.finding(made, [each for each in others if each.title != made.title]))
+        for name in found.unexplained:
+            report.notes.append(_pattern(report[name]))
+        if found.unexplained:
+            report.notes.append(self._beginning())
+
+    def finding(self, made: Made, others: list[Made]) -> Finding:
+        """One mistake as a finding."""
+        site = _site(made, self.network)
+        right, written = lines_of(self.network, site, made.overrides(self.network), self.found.gradients)
+        alternatives = {each.title: each for each in others}
+        return Finding(
+            cause=_told(made),
+            names=tuple(self._spoilt(made)),
+            location=_location(self.network, site),
+            right=right,
+            written=written,
+            alternatives=tuple(dict.fromkeys(_told(each) for each in alternatives.values())),
+            apart=_apart(self.network, made, list(alternatives.values())) if alternatives else "",
+            mistakes=tuple(
+                (each.mistake.name, tuple(where.title for where in each.places))
+                for each in (made, *alternatives.values())
+            ),
+        )
+
+    def _spoilt(self, made: Made) -> Iterator[str]:
+        """The names whose gradients a mistake changes."""
+        network = self.network
+        alone = network.replay.back(made.overrides(network), network.right).totals
+        for each in self.targets:
+            right, wrong = (totals.get(each.variable) for totals in (network.right.totals, alone))
+            if right is None or wrong is None or right.shape != wrong.shape or _differ(right, wrong, each.tolerance):
+                yield each.name
+
+    def _beginning(self) -> str:
+        """The first operation where a supplied delta deviates, from the loss backwards."""
+        inner = [each for each in self.targets if each.variable not in self.network.program.inputs]
+        names = ", ".join(map(repr, self.found.unexplained))
+        if not inner:
+            return (
+                f"No mistake that is known explains {names}. To see where it begins, hand over deltas too: a key of "
+                "manual may name any variable of the forward pass."
+            )
+        for each in inner:
+            if each.name in self.found.unexplained:
+                makers = self.network.replay.consumers.get(each.variable, [])
+                where = _location(self.network, makers[0]) if makers else each.name
+                right = [one.name for one in inner[: inner.index(each)]]
+                until = f"; {', '.join(right)} {'is' if len(right) == 1 else 'are'} as expected" if right else ""
+                return f"No mistake that is known explains {names}. It begins at d_{each.name}: {where}{until}."
+        return f"No mistake that is known explains {names}. The deltas that you gave are as expected."
+
+
+def _differ(right: Array, wrong: Array, tolerance: float) -> bool:
+    size = max(float(np.max(np.abs(each), initial=0.0)) for each in (right, wrong))
+    return bool(np.max(np.abs(right - wrong), initial=0.0) > tolerance * size)
+
+
+def _told(made: Made) -> str:
+    """The sentence of a mistake, with the other places where it was made."""
+    sentence = made.mistake.sentence(made.places[0])
+    rest = list(dict.fromkeys(each.of.name for each in made.places[1:]))
+    if not rest:
+        return sentence
+    copies = len({each.signature for each in made.places}) == 1
+    if copies:
+        return f"{sentence}; and so in each of the {len(made.places)} copies of the loop"
+    return f"{sentence}; and so at {' and '.join(filter(None, [', '.join(rest[:-1]), rest[-1]]))}"
+
+
+def _site(made: Made, network: Network) -> Site:
+    return next(iter(made.mistake.overrides(network, made.places[0], made.c)))
+
+
+def _depth(network: Network, made: Made) -> tuple[int, int]:
+    """How near the loss a mistake is, and how much it spoils."""
+    site = _site(made, network)
+    makers = network.replay.makers
+    number = makers.get(site.of, -1) if isinstance(site, Total) else site.operation
+    if isinstance(site, Total) and number < 0:
+        number = min((each.operation for each in network.replay.consumers.get(site.of, [])), default=-1)
+    return number, len(network.replay.touched(site))
+
+
+def _spelt(network: Network, value: Any) -> str:
+    """A value by its name, or by the operation that computes it."""
+    maker = network.replay.makers.get(value) if isinstance(value, Variable) else None
+    if maker is None or value.given:
+        return text(value)
+    step = network.operations[maker]
+    return as_python(step.primitive, step.inputs, step.settings, text)
+
+
+def _location(network: Network, site: Site) -> str:
+    """The operation of the forward pass at which a site is."""
+    if isinstance(site, (Edge, Forward)):
+        operation = network.operations[site.operation]
+    else:
+        edges = network.replay.consumers.get(site.of, [])
+        maker = network.replay.makers.get(site.of)
+        operation = network.operations[edges[0].operation if edges or maker is None else maker]
+    settings = {key: each for key, each in operation.settings.items() if each is not None}
+    shown = as_python(operation.primitive, operation.inputs, settings, lambda each: _spelt(network, each))
+    return f"{', '.join(each.name for each in operation.outputs)} = {shown}  ({operation.place})"
+
+
+# ---- what would tell causes apart ----------------------------------------------------------------------------------
+
+
+def _apart(network: Network, made: Made, others: list[Made]) -> str:
+    """What input would tell a cause from its alternatives: tried out."""
+    rng = np.random.default_rng(0)
+    weights = {each: rng.standard_normal(each.shape).astype(each.dtype) for each in network.program.inputs}
+    inputs = {layer.product.x for layer in network.layers}
+    data = {
+        each: Leaf(rng.standard_normal(each.shape).astype(each.dtype))
+        for each in network.program.values
+        if each in inputs and each.dtype.kind == "f"
+    }
+    for words, replay in (
+        ("Other weights would tell these causes apart.", _Elsewhere(network.replay, weights)),
+        ("Other inputs would tell these causes apart.", _Elsewhere(network.replay, weights, data)),
+    ):
+        if all(_parts(network, replay, made, other) for other in others):
+            return words
+    if any(len(layer.product.x.shape) < 2 or 1 in layer.z.shape for layer in network.layers):
+        return "These data cannot tell them apart; a batch of several records might."
+    return "For this network they come to the same line."
+
+
+class _Elsewhere:
+    """A replay with other values of the parameters and the data."""
+
+    def __init__(
+        self, replay: Replay, weights: dict[Variable, Array], data: dict[Variable, Leaf] | None = None
+    ) -> None:
+        program = replace(replay.program, values={**replay.program.values, **(data or {})})
+        self.replay = Replay(program, weights)
+        self.replay.stale = replay.stale
+
+
+def _parts(network: Network, elsewhere: _Elsewhere, one: Made, other: Made) -> bool:
+    """Whether two mistakes give different gradients there."""
+    replay = elsewhere.replay
+    try:
+        first, second = (replay.back(each.overrides(network)).totals for each in (one, other))
+    except Impossible:
+        return True
+    for each in network.program.inputs:
+        a, b = first.get(each), second.get(each)
+        if a is not None and b is not None and (a.shape != b.shape or _differ(a, b, 1e-6)):
+            return True
+    return False
+
+
+# ---- what does match -----------------------------------------------------------------------------------------------
+
+
+def _pattern(entry: Comparison) -> str:
+    """What is known of a gradient that nothing explains: its direction, and whether rows or columns keep theirs."""
+    m, g = entry.manual, entry.generated
+    if m.shape != g.shape:
+        return f"{entry.name}: {entry.verdict}."
+    parts = [f"cosine {entry.agreement:.4f}", f"best scale {entry.own_scale:.6g}"]
+    near = 1e-6 * float(np.max(np.abs(m), initial=0.0))
+    for axis, words in ((1, "row"), (0, "column")):
+        if m.ndim != 2 or min(m.shape) < 2:
+            break
+        with np.errstate(all="ignore"):
+            scales = np.sum(m * g, axis=axis, keepdims=True) / np.sum(g * g, axis=axis, keepdims=True)
+        scales = np.nan_to_num(scales)
+        off = np.max(np.abs(m - scales * g), axis=axis)
+        if np.all(off <= near):
+            low, high = float(scales.min()), float(scales.max())
+            parts.append(f"each {words} is right up to a factor of its own, from {low:.4g} to {high:.4g}")
+        elif np.any(off <= near):
+            parts.append(f"{int(np.sum(off <= near))} of {off.size} {words}s are right up to a factor")
+    return f"{entry.name}: nothing explains it; {', '.join(parts)}."

@@ -1,0 +1,428 @@
+"""The search for the mistakes that explain hand-written gradients.
+
+Names are looked at from the loss backwards. A hypothesis is a set of mistakes; it carries the gradients that it gives
+and the scale on which it compares. If it explains the next gradient it goes on as it is; if not, it is extended by one
+mistake, in one place or everywhere, and if none does it, by a pair. What one gradient has established stays in force
+for those further upstream, so that three mistakes are three short searches. The cheapest hypothesis wins; those that
+give the very same gradients are kept beside it, because these data cannot tell them apart.
+
+Read next: `diagnosis.py`, which puts it into words.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from .anatomy import Network
+from .mistakes import CATALOGUE
+from .mistakes.base import Mistake, Place
+from .program import Variable
+from .recording import Array
+from .replay import Delta, Given, Gradients, Impossible, Overrides, Rule, Site, Total
+
+_AGAIN = 0.03  # what "everywhere" costs beyond one place
+_RANK = 0.002  # a commoner mistake is the cheaper explanation
+_UNEXPLAINED = 3.0
+_BEYOND = 1.35  # how much dearer than the cheapest a hypothesis may be and still go on
+_WIDTH = 16
+_WAYS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A mistake made at some places, with the coefficient of a free one."""
+
+    mistake: Mistake
+    places: tuple[Place, ...]
+    c: float = 1.0
+
+    @property
+    def cost(self) -> float:
+        """How dear it is as an explanation."""
+        return self.mistake.weight + _RANK * self.mistake.rank + _AGAIN * (len(self.places) > 1)
+
+    def overrides(self, network: Network, c: float | None = None) -> Overrides:
+        """Its wrong rules."""
+        found: dict[Site, Rule] = {}
+        for place in self.places:
+            found.update(self.mistake.overrides(network, place, self.c if c is None else c))
+        return found
+
+    @property
+    def title(self) -> str:
+        """Its name and place."""
+        return f"{self.mistake.name} at {', '.join(each.title for each in self.places)}"
+
+
+Way: TypeAlias = tuple[Made, ...]
+
+
+class Target(NamedTuple):
+    """A hand-written gradient to be explained."""
+
+    name: str
+    variable: Variable
+    manual: Array
+    tolerance: float
+
+    @property
+    def informative(self) -> bool:
+        """Whether it says more than one number, which any scale explains."""
+        return self.manual.size > 1
+
+
+@dataclass(slots=True, eq=False)
+class Hypothesis:
+    """Mistakes, the gradients they give, and which names they explain on which scale."""
+
+    ways: list[Way]
+    overrides: Overrides
+    gradients: Gradients
+    scale: float | None
+    cost: float
+    explained: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    key: Any = field(default=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A mistake that may be made, with what it can change."""
+
+    made: Made
+    overrides: Overrides
+    touched: frozenset[Variable]
+
+
+class Search:
+    """One search: `targets` are in the order in which they are to be explained."""
+
+    def __init__(
+        self,
+        network: Network,
+        targets: list[Target],
+        common: float | None,
+        catalogue: Iterable[Mistake] = CATALOGUE,
+        tick: Callable[[str], None] = lambda name: None,
+        seconds: float = 4.0,
+    ) -> None:
+        self.network = network
+        self.replay = network.replay
+        self.targets = targets
+        self.common = common
+        self.tick = tick
+        self.deadline = time.perf_counter() + seconds
+        self.noise = _noise(each.manual for each in targets)
+        self.generated_noise = _noise(network.right.totals.get(each.variable, np.zeros(1)) for each in targets)
+        self.candidates = list(self._candidates(catalogue))
+        rng = np.random.default_rng(0)
+        self.probes = {each.name: rng.standard_normal(each.manual.size) for each in targets}
+
+    # ---- what may be wrong -------------------------------------------------------------------------------------
+
+    def _candidates(self, catalogue: Iterable[Mistake]) -> Iterator[Candidate]:
+        for mistake in catalogue:
+            for places in _groups(mistake, list(mistake.places(self.network))):
+                made = Made(mistake, places)
+                overrides = made.overrides(self.network)
+                touched = frozenset().union(*(self.replay.touched(site) for site in overrides))
+                yield Candidate(made, overrides, touched)
+
+    # ---- the search --------------------------------------------------------------------------------------------
+
+    def run(self) -> Hypothesis:
+        """The cheapest hypothesis; what it leaves unexplained stands in it."""
+        beam = list(self._beginnings())
+        for target in self.targets:
+            self.tick(target.name)
+            beam = self._next(beam, target)
+        best = beam[0]
+        best.ways = [way for each in beam if self._equal(each, best) for way in each.ways]
+        best.ways = _clean(best.ways)
+        return best
+
+    @staticmethod
+    def _equal(one: Hypothesis, best: Hypothesis) -> bool:
+        return one.cost <= best.cost + 0.25 and len(one.unexplained) == len(best.unexplained)
+
+    def _beginnings(self) -> Iterator[Hypothesis]:
+        """No mistake, on the common scale and on one to be found; relus with >= where a value is exactly 0."""
+        starts: list[Overrides] = [{}]
+        kinks: dict[Site, Rule] = {}
+        for each in self.network.activations:
+            if each.kind == "relu" and np.any(self.network.values[each.z] == 0):
+                kinks[each.edge] = Rule((Delta(each.y), each.z), lambda g, z: g * (z >= 0))
+        if kinks:
+            starts.append(kinks)
+        for overrides in starts:
+            gradients = self.replay.back(overrides, self.network.right)
+            if self.common is not None:
+                yield Hypothesis([()], overrides, gradients, self.common, 0.0)
+            if any(each.informative for each in self.targets):
+                yield Hypothesis([()], overrides, gradients, None, 0.0 if self.common is None else 0.3)
+            elif self.common is None:
+                yield from (Hypothesis([()], overrides, gradients, sign, 0.0) for sign in (1.0, -1.0))
+
+    def _next(self, beam: list[Hypothesis], target: Target) -> list[Hypothesis]:
+        """The hypotheses after one more gradient."""
+        going: list[Hypothesis] = []
+        failing: list[Hypothesis] = []
+        for each in beam:
+            found = self._fit(target, each.gradients, each.scale)
+            if found is None:
+                failing.append(each)
+            else:
+                going.append(replace(each, scale=found[0], explained=(*each.explained, target.name)))
+        best = min((each.cost for each in going), default=math.inf)
+        for each in failing:
+            if each.cost + 1 > best + _BEYOND:
+                continue
+            for new in self._extended(each, target):
+                going.append(new)
+                best = min(best, new.cost)
+        if not going:
+            for each in failing[:3]:
+                going += self._by_pairs(each, target)
+        if not going:
+            going = [self._given_up(each, target) for each in failing[:4]]
+        return self._merged(going)
+
+    def _fit(self, target: Target, gradients: Gradients, scale: float | None) -> tuple[float | None] | None:
+        """The scale on which a gradient explains the hand-written one (None: still open); None if it does not."""
+        g = gradients.totals.get(target.variable)
+        if g is None:
+            g = np.zeros(target.variable.shape)
+        m = target.manual
+        if g.shape != m.shape:
+            return None
+        g = g.astype(np.float64)
+        size_m, size_g = _size(m), _size(g)
+        if not (math.isfinite(size_m) and math.isfinite(size_g)):
+            return None
+        nothing_m, nothing_g = size_m <= self.noise, size_g <= self.generated_noise
+        if nothing_m and nothing_g:
+            return (scale,)
+        if scale is None:
+            if nothing_m or nothing_g or not target.informative:
+                return None
+            scale = _projection(m, g)
+            if not scale:
+                return None
+        near = target.tolerance * _size(scale * g) + self.noise
+        return (scale,) if _size(m - scale * g) <= near else None
+
+    # ---- extending a hypothesis --------------------------------------------------------------------------------
+
+    def _extended(self, hypothesis: Hypothesis, target: Target) -> Iterator[Hypothesis]:
+        """A hypothesis with one more mistake, wherever that explains the gradient and loses none before it."""
+        for candidate in self.candidates:
+            new = self._with(hypothesis, candidate, target)
+            if new is not None:
+                yield new
+
+    def _with(self, hypothesis: Hypothesis, candidate: Candidate, target: Target) -> Hypothesis | None:
+        if target.variable not in candidate.touched or not hypothesis.overrides.keys().isdisjoint(candidate.overrides):
+            return None
+        made, overrides = candidate.made, {**hypothesis.overrides, **candidate.overrides}
+        try:
+            if made.mistake.free:
+                c = self._coefficient(hypothesis, made, target)
+                if c is None:
+                    return None
+                made = replace(made, c=c)
+                overrides = {**hypothesis.overrides, **made.overrides(self.network)}
+            part = self.replay.back(overrides, hypothesis.gradients, (target.variable,))
+            found = self._fit(target, part, hypothesis.scale)
+            if found is None:
+                return None
+            gradients = self.replay.back(overrides, hypothesis.gradients)
+        except Impossible:
+            return None
+        scale = found[0]
+        for name in hypothesis.explained:
+            known = self._fit(next(each for each in self.targets if each.name == name), gradients, scale)
+            if known is None:
+                return None
+            scale = known[0]
+        return Hypothesis(
+            [(*way, made) for way in hypothesis.ways],
+            overrides,
+            gradients,
+            scale,
+            hypothesis.cost + made.cost,
+            (*hypothesis.explained, target.name),
+            hypothesis.unexplained,
+        )
+
+    def _coefficient(self, hypothesis: Hypothesis, made: Made, target: Target) -> float | None:
+        """The coefficient of a free mistake that fits best: the gradient is affine in it."""
+        ends = []
+        for c in (0.0, 1.0):
+            overrides = {**hypothesis.overrides, **made.overrides(self.network, c)}
+            totals = self.replay.back(overrides, hypothesis.gradients, (target.variable,)).totals
+            g = totals.get(target.variable)
+            if g is None or g.shape != target.manual.shape:
+                return None
+            ends.append(g.astype(np.float64).ravel())
+        m, (start, end) = target.manual.ravel(), ends
+        direction = end - start
+        unknowns = 1 if hypothesis.scale is not None else 2
+        if _size(direction) <= self.generated_noise or (m.size <= unknowns and np.any(start)):
+            return None
+        if hypothesis.scale is not None:
+            return float(direction @ (m / hypothesis.scale - start) / (direction @ direction))
+        solved, _, rank, _ = np.linalg.lstsq(np.stack([start, direction], axis=1), m, rcond=1e-10)
+        return float(solved[1] / solved[0]) if rank == 2 and solved[0] else None
+
+    def _by_pairs(self, hypothesis: Hypothesis, target: Target) -> Iterator[Hypothesis]:
+        """A hypothesis with two more mistakes at once, the commoner first, as long as there is time."""
+        reach = [
+            each
+            for each in self.candidates
+            if target.variable in each.touched
+            and not each.made.mistake.free
+            and hypothesis.overrides.keys().isdisjoint(each.overrides)
+        ]
+        reach = sorted(reach, key=lambda each: each.made.cost)
+        pairs = [(i, j) for j in range(len(reach)) for i in range(j)]
+        first: dict[int, Hypothesis | None] = {}
+        best = math.inf
+        for i, j in sorted(pairs, key=lambda pair: reach[pair[0]].made.cost + reach[pair[1]].made.cost):
+            if time.perf_counter() > self.deadline:
+                return
+            if reach[i].made.cost + reach[j].made.cost > best + 0.3:
+                return
+            if i not in first:
+                first[i] = self._anyway(hypothesis, reach[i])
+            begun = first[i]
+            new = None if begun is None else self._with(begun, reach[j], target)
+            if new is not None:
+                best = min(best, new.cost - hypothesis.cost)
+                yield new
+
+    def _anyway(self, hypothesis: Hypothesis, candidate: Candidate) -> Hypothesis | None:
+        """A hypothesis with one more mistake, whether or not that explains anything."""
+        overrides = {**hypothesis.overrides, **candidate.overrides}
+        try:
+            gradients = self.replay.back(overrides, hypothesis.gradients)
+        except Impossible:
+            return None
+        ways = [(*way, candidate.made) for way in hypothesis.ways]
+        cost = hypothesis.cost + candidate.made.cost
+        return replace(hypothesis, ways=ways, overrides=overrides, gradients=gradients, cost=cost)
+
+    def _given_up(self, hypothesis: Hypothesis, target: Target) -> Hypothesis:
+        """A hypothesis that leaves a gradient unexplained; what is upstream of a delta is judged by the given one."""
+        unexplained = (*hypothesis.unexplained, target.name)
+        new = replace(hypothesis, unexplained=unexplained, cost=hypothesis.cost + _UNEXPLAINED)
+        inner = target.variable not in self.network.program.inputs
+        if inner and hypothesis.scale and target.manual.shape == target.variable.shape:
+            delta = Given(f"d_{target.name}", target.manual / hypothesis.scale)
+            new.overrides = {**hypothesis.overrides, Total(target.variable): Rule((delta,), lambda g: g)}
+            new.gradients = self.replay.back(new.overrides, hypothesis.gradients)
+        return new
+
+    # ---- the same in other words -------------------------------------------------------------------------------
+
+    def _merged(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """The cheapest hypotheses, those with the same gradients as one with several ways."""
+        found: dict[Any, Hypothesis] = {}
+        cheapest = min(each.cost for each in hypotheses)
+        for each in sorted(hypotheses, key=lambda each: each.cost):
+            if each.cost > cheapest + _BEYOND:
+                break
+            key = self._key(each)
+            same = found.setdefault(key, each)
+            if same is not each and each.cost <= same.cost + 0.25:
+                same.ways = [*same.ways, *each.ways][: 4 * _WAYS]
+        return list(found.values())[:_WIDTH]
+
+    def _key(self, hypothesis: Hypothesis) -> Any:
+        """What two hypotheses share that give the same gradients: a few of their digits."""
+        if hypothesis.key is None:
+            digits = []
+            for each in self.targets:
+                g = hypothesis.gradients.totals.get(each.variable)
+                flat = np.zeros(1) if g is None else np.asarray(g, np.float64).ravel()
+                probe = self.probes[each.name]
+                probe = probe if probe.size == flat.size else np.resize(probe, flat.size)
+                shape = None if g is None else g.shape
+                value = float(probe @ flat)
+                noise = self.generated_noise * math.sqrt(max(flat.size, 1))
+                digits.append((shape, 0.0 if not abs(value) > noise else float(f"{value:.5e}")))
+            hypothesis.key = (tuple(digits), hypothesis.unexplained)
+        scale = None if hypothesis.scale is None else float(f"{hypothesis.scale:.5e}")
+        return hypothesis.key, scale
+
+
+def _groups(mistake: Mistake, places: list[Place]) -> Iterator[tuple[Place, ...]]:
+    """The sets of places at which one makes a mistake: each alone, all copies of one, all of a sort, all."""
+    copies: dict[Any, list[Place]] = {}
+    sorts: dict[Any, list[Place]] = {}
+    for place in places:
+        what = getattr(place.other, "name", None)
+        copies.setdefault((place.signature, what, place.group), []).append(place)
+        loose = what if isinstance(mistake_other(place), str) else None
+        sorts.setdefault((place.group, loose), []).append(place)
+    seen: set[tuple[int, ...]] = set()
+
+    def once(group: list[Place]) -> Iterator[tuple[Place, ...]]:
+        key = tuple(sorted(map(id, group)))
+        distinct = len({(id(each.of), id(each.part)) for each in group}) == len(group)
+        if group and distinct and key not in seen:
+            seen.add(key)
+            yield tuple(reversed(group))  # the nearest to the loss is named first
+
+    for same in copies.values():
+        for place in same if len(same) <= 2 else (same[0], same[-1]):
+            yield from once([place])
+        yield from once(same)
+    if mistake.everywhere:
+        for group in sorts.values():
+            yield from once(group)
+        yield from once(places)
+
+
+def mistake_other(place: Place) -> Any:
+    """What was taken instead, if it is no variable: a factor or an axis may be the same everywhere."""
+    return None if place.other is None or isinstance(place.other, Variable) else getattr(place.other, "name", None)
+
+
+def _clean(ways: list[Way]) -> list[Way]:
+    """Each way once, the cheapest first; not 'everywhere' where one place does it, nor one dearer by a mistake."""
+    ways = sorted(ways, key=lambda way: sum(each.cost for each in way))
+    found: dict[Any, Way] = {}
+    for way in ways:
+        cost = sum(each.cost for each in way)
+        if cost <= sum(each.cost for each in ways[0]) + 0.25:
+            single = tuple(sorted((each.mistake.name, str(each.places[0].of.name)) for each in way))
+            titles = tuple(sorted(each.title for each in way))
+            if single not in found and titles not in found:
+                found[titles] = way
+                if all(len(each.places) == 1 for each in way):
+                    found.setdefault(single, way)
+    return list(dict.fromkeys(found.values()))[:_WAYS]
+
+
+def _noise(arrays: Iterable[Array]) -> float:
+    """What a rest of terms that cancel may be as large as."""
+    sizes = [(_size(each), each.dtype) for each in arrays if np.all(np.isfinite(each))]
+    largest = max((size for size, _ in sizes), default=0.0)
+    coarse = any(dtype.itemsize < 8 for _, dtype in sizes)
+    return 64 * (1.2e-7 if coarse else 2.2e-16) * largest
+
+
+def _size(x: Array) -> float:
+    return float(np.max(np.abs(x), initial=0.0))
+
+
+def _projection(m: Array, g: Array) -> float:
+    a, b = _size(m), _size(g)
+    unit = g / b
+    return a / b * float(np.vdot(unit, m / a) / np.vdot(unit, unit))
