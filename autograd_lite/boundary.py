@@ -83,6 +83,8 @@ def explained(error: Exception, primitive: Primitive, values: list[Any]) -> Exce
 _REMEDIES = (
     (r"\.dot\(", "array.dot(tensor) never asks the tensor: write X @ w or np.dot(X, w), or ag.tensor(X) before"),
     (r"\.take\(", "array.take(tensor) never asks the tensor: write np.take(X, i) with i = t.detach().numpy()"),
+    (r"np\.[rc]_\[", "np.r_ and np.c_ make plain arrays: write np.concatenate([t, u]) or np.stack([t, u], axis=-1)"),
+    (r"np\.(u?int|float|complex|bool)\w*\(", "NumPy's scalar types make plain numbers: write t.astype(dtype)"),
     (r"full\(", "np.full makes a plain array: write value * np.ones(shape)"),
     (r"asarray\(", "np.asarray would lose its history: use the tensor itself, or t.detach().numpy() for its values"),
     (r"array\(", "np.array makes a plain array: write np.stack([t, u]), or t.detach().numpy() for the values alone"),

@@ -29,7 +29,8 @@ def grad(f: Function, argnums: Argnums = 0) -> Function:
     """The gradient of a scalar function: x -> df/dx, of x's shape, dtype and structure.
 
     With a tuple of `argnums`, a tuple of gradients. Raises RuntimeError when the result is not a scalar, TypeError for
-    arguments that are not floating point, ValueError for an argument that is not there.
+    arguments that are not floating point and for a complex result or a truth value, ValueError for an argument that is
+    not there.
 
     >>> import numpy as np, autograd_lite as ag
     >>> ag.grad(lambda p: np.sum(p["w"] ** 2) + p["b"])({"w": np.array([1.0, 2.0]), "b": 3.0})

@@ -84,7 +84,7 @@ class ArrayMethods(Recorded):
 
     def flatten(self, order: str = "C") -> Any:
         """The entries as a new 1-d tensor."""
-        return COPY(np.reshape(self, -1, order=order))  # type: ignore[call-overload]  # as above
+        return COPY(np.ravel(self, order))  # type: ignore[call-overload]  # as above
 
     def copy(self, order: str = "C") -> Any:
         """A tensor of the same values that shares no memory with this one; gradients flow through."""

@@ -131,8 +131,11 @@ class Run:
                 f"{self._who}: the function's result has shape {shapes or 'of nothing'}, and only a scalar has a "
                 "gradient: reduce it (np.sum, np.mean) and return it alone, or use ag.jacobian or ag.vjp."
             )
-        if self.arrays[0].dtype.kind == "c":
-            raise RuntimeError(f"{self._who}: the function's result is complex: return np.real or np.abs of it.")
+        if self.arrays[0].dtype.kind in "cb":
+            raise TypeError(
+                f"{self._who}: the function's result is {self.arrays[0].dtype}, and only a real number has a gradient: "
+                "return np.real or np.abs of a complex one; a truth value has none."
+            )
         return np.ones_like(self.arrays[0])
 
     def pull(self, seeds: list[Any], once: bool = False) -> tuple[Any, ...]:

@@ -289,7 +289,7 @@ def test_what_has_no_rule_names_the_remedy(f: Any, word: str) -> None:
         lambda: np.sum(X, axis=2),
         lambda: np.linalg.norm(X, axis=3), lambda: np.linalg.norm(X, 7), lambda: np.pad(X, -1),
         lambda: np.convolve(X, X), lambda: np.diff(X, -1),
-        lambda: np.matrix_transpose(X[0]), lambda: np.vecdot(X, X[0, :1]), lambda: np.cross(X, X),
+        lambda: np.matrix_transpose(X[0]), lambda: np.vecdot(X, X[0, :1]), lambda: np.cross(X[:, :1], X[:, :1]),
         lambda: np.einsum("ij->k", X),
         lambda: np.interp(0.5, X[0], X[:1, 0]), lambda: np.gradient(X, 1.0, 2.0, 3.0),
         lambda: np.meshgrid(X, indexing="zz"), lambda: np.block([]),

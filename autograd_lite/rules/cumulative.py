@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..primitives import Primitive, composite, rule
+from .shape import ASTYPE, array
 
 
 def _cumsum(g: Any, y: Any, x: Any, axis: int | None = None) -> Any:
@@ -48,6 +49,8 @@ RECURRENCE = Primitive(
 
 def _cumprod(g: Any, y: Any, x: Any, axis: int | None = None) -> Any:
     """dL/dx_j = (prod of the factors before j) t_j with t_j = g_j + x_{j+1} t_{j+1}: right with zeros."""
+    if x.ndim == 0:
+        axis = None
     factors = np.reshape(x, -1) if axis is None else np.moveaxis(x, axis, 0)
     g, y = (each if axis is None else np.moveaxis(each, axis, 0) for each in (g, y))
     before = np.concatenate([np.ones_like(y[:1]), y[:-1]])
@@ -62,6 +65,7 @@ def _cumulative(function: Any, start: float) -> Any:
     """The array API's form of a cumulative function, which may start with the empty sum or product."""
 
     def body(x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False) -> Any:
+        x = np.atleast_1d(x)
         if axis is None and x.ndim != 1:
             raise ValueError(f"{function.__name__} of shape {x.shape} needs an axis.")
         along = 0 if axis is None else axis
@@ -111,13 +115,16 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append:
 @composite(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """np.ediff1d: differences of neighbours of the flattened array, with given ends."""
-    x = np.ravel(ary)
-    parts = [
-        None if to_begin is None else np.ravel(to_begin),
-        x[1:] - x[:-1],
-        None if to_end is None else np.ravel(to_end),
-    ]
-    return np.concatenate([part for part in parts if part is not None])
+    x = np.ravel(array(ary))
+    parts = [x[1:] - x[:-1]]
+    for end, place in ((to_begin, 0), (to_end, len(parts) + 1)):
+        if end is None:
+            continue
+        end = np.ravel(array(end))
+        if not np.can_cast(end, x.dtype, "same_kind"):
+            raise TypeError(f"np.ediff1d: an end of {end.dtype} does not go into differences of {x.dtype}.")
+        parts.insert(place, ASTYPE(end, dtype=x.dtype))
+    return np.concatenate(parts)
 
 
 @composite(np.trapezoid)

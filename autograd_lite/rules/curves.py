@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..primitives import composite
+from ..recording import Recorded
 from .complex import conjugated
 from .index import at
 from .shape import ASTYPE, array, inexact
@@ -19,7 +20,9 @@ from .shape import ASTYPE, array, inexact
 @composite(np.interp)
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: float | None = None) -> Any:
     """np.interp, differentiable in the places, the data's places and the data; at a kink the slope to the right."""
-    x, xp, fp = (each if hasattr(each, "ndim") else np.asarray(each, float) for each in (x, xp, fp))
+    x, xp = (ASTYPE(array(each), dtype=np.dtype(float)) for each in (x, xp))
+    fp = array(fp)
+    fp = ASTYPE(fp, dtype=np.result_type(fp.dtype, np.float64))
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ValueError(f"np.interp: data of shapes {xp.shape} and {fp.shape} must be two vectors of one length.")
     if period is not None:
@@ -37,8 +40,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     inside = at(fp, low) + part * (at(fp, high) - at(fp, low))
     below = fp[0] if left is None else left
     above = fp[-1] if right is None else right
-    result = np.where(x < xp[0], below, np.where(x > xp[-1], above, inside))
-    return ASTYPE(result, dtype=np.result_type(result.dtype, np.float64))
+    return np.where(x < xp[0], below, np.where(x > xp[-1], above, inside))
 
 
 # ---- ranges --------------------------------------------------------------------------------------------------------
@@ -61,7 +63,7 @@ def linspace(
     if dtype is not None:
         result = ASTYPE(result, dtype=np.dtype(dtype))
     result = np.moveaxis(result, 0, axis)
-    return (result, (stop - start) / parts) if retstep else result
+    return (result, (stop - start) / parts if parts else np.nan) if retstep else result
 
 
 @composite(np.logspace)
@@ -134,6 +136,8 @@ composite(np.polymul)(lambda a1, a2: np.convolve(_trimmed(a1), _trimmed(a2)))
 @composite(np.polyder)
 def polyder(p: Any, m: int = 1) -> Any:
     """np.polyder: the coefficients of the m-th derivative."""
+    if m < 0:
+        raise ValueError(f"np.polyder: the order m is not negative, got {m}.")
     for _ in range(m):
         p = p[:-1] * np.arange(len(p) - 1, 0, -1)
     return p
@@ -155,7 +159,12 @@ def poly(seq_of_zeros: Any) -> Any:
     result = np.ones(1, zeros.dtype)
     for k in range(len(zeros)):
         result = np.convolve(result, np.stack([np.ones((), zeros.dtype), -zeros[k]]))
-    return result
+    return np.real(result) if _paired(zeros._data if isinstance(zeros, Recorded) else zeros) else result
+
+
+def _paired(zeros: Any) -> bool:
+    """Whether complex zeros come with their conjugates, so that the coefficients are real."""
+    return zeros.dtype.kind == "c" and bool(np.all(np.sort(zeros) == np.sort(zeros.conjugate())))
 
 
 @composite(np.polyfit)

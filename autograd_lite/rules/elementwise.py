@@ -177,18 +177,22 @@ CLIP = Primitive(
 @composite(np.clip)
 def clip(
     a: Any,
-    a_min: Any = None,
-    a_max: Any = None,
+    a_min: Any = np._NoValue,
+    a_max: Any = np._NoValue,
     out: Any = None,
     *,
-    min: Any = None,
-    max: Any = None,
+    min: Any = np._NoValue,
+    max: Any = np._NoValue,
     dtype: Any = None,
 ) -> Any:
     """np.clip, its bounds positional or by any of their keywords."""
-    if (a_min is not None and min is not None) or (a_max is not None and max is not None):
+    old, new = ([each for each in pair if each is not np._NoValue] for pair in ((a_min, a_max), (min, max)))
+    if old and new:
         raise ValueError("np.clip: pass min and max, or a_min and a_max, not both.")
-    result = CLIP(a, min if a_min is None else a_min, max if a_max is None else a_max)
+    if len(old) == 1:
+        raise TypeError("np.clip: a_min and a_max go together; None stands for no bound.")
+    low, high = old or (None if each is np._NoValue else each for each in (min, max))
+    result = CLIP(a, low, high)
     return result if dtype is None else ASTYPE(result, dtype=np.dtype(dtype))
 
 

@@ -15,7 +15,13 @@ import numpy as np
 
 from ..primitives import composite, rule
 
-OPPOSITE: dict[Any, Any] = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
+
+def opposite(norm: Any) -> Any:
+    """The norm by which the inverse transform undoes a transform."""
+    found = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}.get(norm)
+    if found is None:
+        raise ValueError(f'np.fft: norm is "backward", "ortho" or "forward", not {norm!r}.')
+    return found
 
 
 def resized(x: Any, n: int, axis: int) -> Any:
@@ -50,7 +56,7 @@ def _rfft(g: Any, y: Any, x: Any, n: int | None = None, axis: int = -1, norm: An
 def _irfft(g: Any, y: Any, x: Any, n: int | None = None, axis: int = -1, norm: Any = None) -> Any:
     """Every frequency but the first and the middle one stands for itself and its mirror image."""
     length = g.shape[axis]
-    spectrum = np.conj(np.fft.rfft(g, axis=axis, norm=OPPOSITE[norm]))
+    spectrum = np.conj(np.fft.rfft(g, axis=axis, norm=opposite(norm)))
     half = spectrum.shape[axis]
     twice = np.full(half, 2, g.dtype)
     twice[0] = 1
@@ -67,13 +73,13 @@ rule(np.fft.irfft, _irfft)
 @composite(np.fft.hfft)
 def hfft(a: Any, n: int | None = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
     """np.fft.hfft: the spectrum of a signal with hermitian symmetry, which is real."""
-    return np.fft.irfft(np.conj(a), 2 * (a.shape[axis] - 1) if n is None else n, axis, OPPOSITE[norm])
+    return np.fft.irfft(np.conj(a), 2 * (a.shape[axis] - 1) if n is None else n, axis, opposite(norm))
 
 
 @composite(np.fft.ihfft)
 def ihfft(a: Any, n: int | None = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
     """np.fft.ihfft: the inverse of hfft."""
-    return np.conj(np.fft.rfft(a, n, axis, OPPOSITE[norm]))
+    return np.conj(np.fft.rfft(a, n, axis, opposite(norm)))
 
 
 def _lengths(x: Any, s: Any, axes: Any, real_output: bool = False) -> tuple[list[int], list[int]]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..primitives import composite, rule
 from .shape import ASTYPE, array
@@ -119,9 +120,10 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     arr, values = _shaped((arr, values))
     if axis is None:
         arr, axis = np.ravel(arr), 0
-    count = arr.shape[axis]
+    count = arr.shape[normalize_axis_index(axis, arr.ndim)]
     if not isinstance(obj, slice):
         obj = np.asarray(obj)
+        obj = obj.astype(np.intp) if not obj.size else obj
     places = np.arange(count)[obj] if isinstance(obj, slice) else np.flatnonzero(obj) if obj.dtype == bool else obj
     values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
     if np.size(places) == 1 and np.ndim(obj if not isinstance(obj, slice) else places) == 0:
@@ -138,7 +140,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """np.delete: all entries but the given ones."""
     if axis is None:
         arr, axis = np.ravel(arr), 0
-    return np.take(arr, np.delete(np.arange(arr.shape[axis]), obj), axis=axis)
+    return np.take(arr, np.delete(np.arange(arr.shape[normalize_axis_index(axis, arr.ndim)]), obj), axis=axis)
 
 
 # ---- splitting -----------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Rules of linear algebra: inverses, determinants, factorizations, norms (`norms.py`).
 
 The rules of cholesky, eigh, eig, svd, qr and pinv are the textbooks', for conjugated gradients: they conjugate what
-comes in and what goes out, which costs nothing for real numbers. A matrix that a function takes to be symmetric gets a
-symmetric gradient. Where eigenvalues or singular values coincide, the vectors are not unique: what depends on the
+comes in and what goes out, which costs nothing for real numbers. A function that reads one triangle of a matrix has its
+gradient there. Where eigenvalues or singular values coincide, the vectors are not unique: what depends on the
 choice among them gets no gradient, what does not is exact.
 
 Read next: `norms.py`, `window.py`.
@@ -10,6 +10,7 @@ Read next: `norms.py`, `window.py`.
 
 from __future__ import annotations
 
+import operator
 from functools import reduce
 from typing import Any
 
@@ -88,7 +89,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
         rcond = np.finfo(a.dtype).eps * max(m, n)
     x = np.linalg.pinv(a, rcond=rcond) @ b
     values: Any = np.linalg.svdvals(a)
-    rank = int(np.sum(plain(values) > rcond * np.max(plain(values), initial=0.0)))
+    rank = np.int32(np.sum(plain(values) > rcond * np.max(plain(values), initial=0.0)))
     rest = b - a @ x
     residuals = np.atleast_1d(np.sum(np.real(rest * conjugated(rest)), axis=0))
     return x, residuals if rank == n < m else residuals[:0], rank, values
@@ -99,6 +100,7 @@ def matrix_power(a: Any, n: int) -> Any:
     """np.linalg.matrix_power: by repeated squaring."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise np.linalg.LinAlgError(f"np.linalg.matrix_power of shape {a.shape}: the last two axes must be equal.")
+    n = operator.index(n)
     if n == 0:
         return np.zeros_like(a) + np.eye(a.shape[-1], dtype=a.dtype)
     square = a if n > 0 else np.linalg.inv(a)
@@ -116,6 +118,8 @@ def matrix_power(a: Any, n: int) -> Any:
 def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     """np.linalg.multi_dot: a chain of products in the order that needs the fewest multiplications."""
     arrays = list(arrays)
+    if len(arrays) < 2:
+        raise ValueError(f"np.linalg.multi_dot takes two arrays or more, not {len(arrays)}.")
     if len(arrays) < 3:
         return reduce(np.dot, arrays)
     shapes = [x.shape for x in arrays]
@@ -185,11 +189,11 @@ def _half_diagonal(x: Any) -> Any:
 
 
 def _cholesky(g: Any, y: Any, a: Any) -> Any:
-    """l^-H phi(l^H g) l^-1, made hermitian (Murray, 2016)."""
+    """l^-H phi(l^H g) l^-1 (Murray, 2016), for the lower triangle."""
     middle = _half_diagonal(_h(y) @ conjugated(g))
     inverse = np.linalg.inv(y)
     s = _h(inverse) @ middle @ inverse
-    return conjugated((s + _h(s)) / 2)
+    return conjugated(_half_diagonal(s + _h(s)))
 
 
 CHOLESKY = rule(np.linalg.cholesky, _cholesky)
@@ -202,14 +206,15 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 
 
 def _eigh(g: Any, y: Any, a: Any, UPLO: str = "L") -> tuple[Any]:  # NumPy's own name
-    """v (diag(gw) + (v^H gv) / (w_j - w_i)) v^H, made hermitian."""
+    """v (diag(gw) + (v^H gv) / (w_j - w_i)) v^H, for the triangle that is read."""
     (gw, gv), (w, v) = g, y
     apart = np.expand_dims(w, -2) - np.expand_dims(w, -1)
     middle = (_h(v) @ conjugated(gv)) * _safe_inverse(apart) + np.expand_dims(gw, -2) * np.eye(
         w.shape[-1], dtype=w.dtype
     )
     s = v @ middle @ _h(v)
-    return (conjugated((s + _h(s)) / 2),)
+    lower = _half_diagonal(s + _h(s))
+    return (conjugated(lower if UPLO in "lL" else _h(lower)),)
 
 
 rule(np.linalg.eigh, joint=_eigh, arrays=1)

@@ -26,11 +26,15 @@ composite(np.nancumprod)(_replacing(np.cumprod, 1))
 
 
 def _extreme(function: Callable[..., Any], worst: float) -> Callable[..., Any]:
-    def body(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, **settings: Any) -> Any:
+    def body(
+        a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+    ) -> Any:
         if a.dtype.kind not in "fc":
-            return function(a, axis=axis, keepdims=keepdims, **settings)
+            return function(a, axis=axis, keepdims=keepdims, initial=initial, where=where)
         missing = np.isnan(a)
-        result = function(np.where(missing, worst, a), axis=axis, keepdims=keepdims, **settings)
+        result = function(np.where(missing, worst, a), axis=axis, keepdims=keepdims, initial=initial, where=where)
+        if initial is not None:
+            return result
         return np.where(np.all(missing, axis=axis, keepdims=keepdims), np.nan, result)
 
     return body

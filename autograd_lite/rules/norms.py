@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..primitives import composite
 from .complex import conjugated
@@ -23,7 +24,7 @@ def _vector_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
         return ROOT(np.sum(np.real(x * conjugated(x)), axis=axis, keepdims=keepdims))
     size = np.abs(x)
     if order == np.inf:
-        return np.max(size, axis=axis, keepdims=keepdims)
+        return (np.max if size.size else np.sum)(size, axis=axis, keepdims=keepdims)
     if order == -np.inf:
         return np.min(size, axis=axis, keepdims=keepdims)
     if order == 0:
@@ -35,7 +36,7 @@ def _vector_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
     # entries that are 0 have a power of 0 (or inf) and no slope: kept apart, so that 0 * inf never arises
     powers = np.where(x == 0, 0.0 if order > 0 else np.inf, np.where(x == 0, 1, size) ** order)
     total = np.sum(powers, axis=axis, keepdims=keepdims)
-    return np.where(total == 0, 0, np.where(total == 0, 1, total) ** (1 / order))
+    return np.where(total == 0, 0.0 if order > 0 else np.inf, np.where(total == 0, 1, total) ** (1 / order))
 
 
 def _matrix_norm(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> Any:
@@ -85,7 +86,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 @composite(np.linalg.vector_norm)
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """np.linalg.vector_norm: over all the axes together as one vector."""
-    return _vector_norm(x, ord, tuple(range(x.ndim)) if axis is None else axis, keepdims)
+    return _vector_norm(x, ord, tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim), keepdims)
 
 
 @composite(np.linalg.matrix_norm)

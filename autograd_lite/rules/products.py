@@ -162,18 +162,28 @@ def kron(a: Any, b: Any) -> Any:
 
 @composite(np.cross)
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
-    """np.cross: the vector product of three-vectors along an axis."""
+    """np.cross: the vector product along an axis; of two vectors in the plane, the one entry that is not 0."""
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = (array(x) for x in (a, b))
     a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
-    if a.shape[-1] != 3 or b.shape[-1] != 3:
-        raise ValueError(f"np.cross takes vectors of length 3, not {a.shape[-1]} and {b.shape[-1]}.")
-    parts = [a[..., i] * b[..., j] - a[..., j] * b[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
+    if not {a.shape[-1], b.shape[-1]} <= {2, 3}:
+        raise ValueError(f"np.cross takes vectors of length 3 or 2, not {a.shape[-1]} and {b.shape[-1]}.")
+    if a.shape[-1] == b.shape[-1] == 2:
+        return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    first, second = ([x[..., i] if i < x.shape[-1] else 0 * x[..., 0] for i in range(3)] for x in (a, b))
+    parts = [first[i] * second[j] - first[j] * second[i] for i, j in ((1, 2), (2, 0), (0, 1))]
     return np.stack(parts, axis=axisc)
 
 
-composite(np.linalg.cross)(lambda x1, x2, /, *, axis=-1: np.cross(x1, x2, axis=axis))
+@composite(np.linalg.cross)
+def linalg_cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """np.linalg.cross: the vector product of vectors of length 3."""
+    x1, x2 = array(x1), array(x2)
+    if x1.shape[axis] != 3 or x2.shape[axis] != 3:
+        raise ValueError(f"np.linalg.cross takes vectors of length 3, not {x1.shape[axis]} and {x2.shape[axis]}.")
+    return np.cross(x1, x2, axis=axis)
+
 
 # ---- convolution ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +217,9 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
 @composite(np.correlate)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     """np.correlate: sum_k a[k + n] conj(v[k])."""
-    a, v = np.atleast_1d(a, v)
+    a, v = array(a), array(v)
+    if a.ndim != 1 or v.ndim != 1:
+        raise ValueError(f"np.correlate takes two vectors, not shapes {a.shape} and {v.shape}.")
     if a.size >= v.size or mode == "full":
         return np.convolve(a, conjugated(np.flip(v)), mode)
     return (

@@ -8,13 +8,16 @@ Read next: `nan_reductions.py`, `cumulative.py`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..primitives import Primitive, composite, nondifferentiable, rule
+from ..recording import Recorded
 from .complex import conjugated
+from .shape import ASTYPE
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -115,6 +118,8 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         weights = np.transpose(weights, tuple(np.argsort(axes)))
         weights = np.reshape(weights, tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
     total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
+    if np.any(total._data == 0 if isinstance(total, Recorded) else total == 0):
+        raise ZeroDivisionError("np.average: the weights sum to zero.")
     result = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (result, total.astype(result.dtype, copy=False)) if returned else result
 
@@ -128,7 +133,8 @@ ROOT = Primitive(np.sqrt, (lambda g, y, x: np.where(y == 0, 0, g / (2 * np.where
 def _var(g: Any, y: Any, x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """d var/dx = 2 conj(x - mean) / (n - ddof)."""
     centred = conjugated(x - np.mean(x, axis=axis, keepdims=True))
-    return unreduced(g * (2.0 / (x.size // max(g.size, 1) - ddof)), x.ndim, axis, keepdims) * centred
+    count = x.size // max(g.size, 1) - ddof
+    return unreduced(g * (2.0 / count if count > 0 else math.inf), x.ndim, axis, keepdims) * centred
 
 
 rule(np.var, _var)
@@ -140,6 +146,8 @@ def var(
     where: Any = True, mean: Any = None, correction: float | None = None,
 ) -> Any:  # fmt: skip
     """np.var over the entries that `where` chooses, with the mean as it is given, which has a gradient of its own."""
+    if correction is not None and ddof != 0:
+        raise ValueError("np.var, np.std: ddof and correction are two names for one number; pass one of them.")
     chosen = np.broadcast_to(where, a.shape)
     if mean is None:
         mean = np.mean(a, axis=axis, dtype=dtype, keepdims=True, where=where)
@@ -181,6 +189,8 @@ def _with_start(extreme: Any, better: Any, worst: float) -> Any:
     ) -> Any:
         if initial is None and where is not True:
             raise ValueError(f"np.{extreme.__name__} with where= needs initial=, as in NumPy.")
+        if a.size == 0 and initial is not None:  # nothing but the start
+            return ASTYPE(np.sum(a, axis=axis, keepdims=keepdims) + initial, dtype=a.dtype)
         # what is left out becomes a value that loses: the start itself among whole numbers, which have no infinity
         a = a if where is True else np.where(where, a, worst if a.dtype.kind == "f" else initial)
         chosen = extreme(a, axis=axis, keepdims=keepdims)

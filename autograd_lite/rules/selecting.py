@@ -10,22 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from ..boundary import LITERALS
 from ..primitives import Primitive, composite, nondifferentiable, refuse
 from ..recording import Recorded
 from .index import SCATTER, SETITEM, Slot, at, split_index
-from .shape import array, plain
+from .shape import ASTYPE, array, plain
 
 
 @composite(np.take)
 def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:
     """np.take: the slices at the given places along an axis."""
-    if axis is None:
-        a, axis = np.reshape(a, -1), 0
+    if axis is None or a.ndim == 0:
+        a, axis = np.reshape(a, -1), axis or 0
     if not -a.ndim <= axis < a.ndim:
         raise np.exceptions.AxisError(axis, a.ndim, "np.take")
     indices = array(indices)
     if indices.dtype.kind not in "iu" and indices.size:
         raise TypeError(f"np.take: indices must be integers, not {indices.dtype}.")
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f"np.take: mode is 'raise', 'wrap' or 'clip', not {mode!r}.")
     if mode == "wrap":
         indices = np.remainder(indices, a.shape[axis])
     elif mode == "clip":
@@ -82,12 +85,14 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     """np.select: from the choice of the first condition that holds."""
     if len(condlist) != len(choicelist) or not condlist:
         raise ValueError(f"np.select: {len(condlist)} conditions for {len(choicelist)} choices.")
-    result = default
-    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+    choices = [each if type(each) in LITERALS else array(each) for each in (*choicelist, default)]
+    dtype = np.result_type(*(getattr(each, "dtype", each) for each in choices))
+    result = choices[-1]
+    for condition, choice in zip(reversed(condlist), reversed(choices[:-1]), strict=True):
         if condition.dtype != bool:
             raise TypeError(f"np.select: a condition must be boolean, not {condition.dtype}.")
         result = np.where(condition, choice, result)
-    return result
+    return ASTYPE(result, dtype=dtype)
 
 
 @composite(np.piecewise)

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..primitives import Primitive, composite, rule
+from ..primitives import PRIMITIVES, Primitive, composite, rule
+from ..recording import Recorded, thread
+from ..trees import flatten
 
 ASTYPE = Primitive(lambda x, dtype: x.astype(dtype), (lambda g, y, x, dtype: g,), name="astype")
 COPY = Primitive(lambda x: x.copy(), (lambda g, y, x: g,), name="copy")
@@ -21,8 +23,12 @@ DETACH = Primitive(lambda x: x, (None,), name="detach")
 
 
 def array(x: Any) -> Any:
-    """A tensor or an array as it is, anything else as an array."""
-    return x if hasattr(x, "ndim") else np.asarray(x)
+    """A tensor or an array as it is, a list that holds tensors stacked, anything else as an array."""
+    if hasattr(x, "ndim"):
+        return x
+    if isinstance(x, (list, tuple)) and any(isinstance(leaf, Recorded) for leaf in flatten(x)[0]):
+        return np.stack([array(each) for each in x])
+    return np.asarray(x)
 
 
 def inexact(x: Any) -> Any:
@@ -39,14 +45,60 @@ def plain(x: Any) -> Any:
 
 # ---- one shape for another -----------------------------------------------------------------------------------------
 
-rule(
+
+class Ordered(Primitive):
+    """A function that reads its entries in rows or in columns: in the order of memory it is a composition."""
+
+    def fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether the order is one that the values alone decide."""
+        place = self.names.index("order")
+        order = kwargs.get("order", args[place] if len(args) > place else "C")
+        return order in ("C", "F") and "copy" not in kwargs and super().fits(args, kwargs)
+
+
+PRIMITIVES[np.reshape] = Ordered(
     np.reshape,
-    lambda g, y, x, shape=None, order="C": np.reshape(g, x.shape, order=order),
+    (lambda g, y, x, shape=None, order="C": np.reshape(g, x.shape, order=order),),
     view=True,
     signature="a shape order",  # NumPy 2.0 calls the shape newshape, and takes it by position alone
     forward=lambda a, shape, order="C": a.reshape(shape, order=order),
 )
-rule(np.ravel, lambda g, y, x, order="C": np.reshape(g, x.shape, order=order), view=True)
+PRIMITIVES[np.ravel] = Ordered(
+    np.ravel, (lambda g, y, x, order="C": np.reshape(g, x.shape, order=order),), view=True, signature="a order"
+)
+
+
+def _memory(x: Any, order: str, who: str) -> Any:
+    """The array behind a tensor, to see how it lies in memory, which a trace does not fix."""
+    if thread.mode.tracing:
+        raise TypeError(f"{who}(order={order!r}) while tracing: how an array lies in memory is no part of a program.")
+    return x._data
+
+
+@composite(np.reshape)
+def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
+    """np.reshape in the order of memory, or with a copy."""
+    if order == "A":
+        order = "F" if _memory(a, order, "np.reshape").flags.fnc else "C"
+    if order not in ("C", "F"):
+        raise ValueError(f"np.reshape: order is 'C', 'F' or 'A', not {order!r}.")
+    result = np.reshape(a, shape, order=order)  # type: ignore[call-overload]  # the order is one of the two
+    if copy is False and not np.shares_memory(a, result):
+        raise ValueError(f"np.reshape of {a.shape} to {result.shape} with copy=False: it needs a copy.")
+    return np.copy(result) if copy else result
+
+
+@composite(np.ravel)
+def ravel(a: Any, order: str = "C") -> Any:
+    """np.ravel in the order of memory."""
+    if order == "A":
+        return np.reshape(a, -1, order="A")
+    if order != "K":
+        raise ValueError(f"np.ravel: order is 'C', 'F', 'A' or 'K', not {order!r}.")
+    strides = _memory(a, order, "np.ravel").strides
+    return np.reshape(np.transpose(a, sorted(range(a.ndim), key=lambda axis: -abs(strides[axis]))), -1)
+
+
 rule(np.expand_dims, lambda g, y, x, axis: np.reshape(g, x.shape), view=True)
 rule(np.squeeze, lambda g, y, x, axis=None: np.reshape(g, x.shape), view=True)
 rule(np.broadcast_to, lambda g, y, x, shape=None: g, view=True)

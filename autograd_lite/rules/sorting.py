@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..primitives import Primitive, composite, nondifferentiable
 from .reduce import kept, reduced_last
@@ -19,12 +20,15 @@ from .reduce import kept, reduced_last
 @composite(np.sort)
 def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """np.sort, as the gather that it is."""
+    np.sort(np.zeros(1), kind=kind, stable=stable)  # raises for kinds that there are not
     if axis is None:
         a, axis = np.ravel(a), -1
+    axis = normalize_axis_index(axis, a.ndim)
     return np.take_along_axis(a, np.argsort(a, axis=axis, kind="stable"), axis=axis)
 
 
-composite(np.sort_complex)(lambda a: np.sort(a.astype(np.result_type(a.dtype, np.complex64)), axis=-1))
+# NumPy's own choice of the complex dtype
+composite(np.sort_complex)(lambda a: np.sort(a.astype(np.sort_complex(np.zeros(1, a.dtype)).dtype), axis=-1))
 
 
 def _partition_order(x: Any, kth: Any, axis: int) -> Any:
@@ -93,6 +97,11 @@ def _result_dtype(dtype: Any, q: Any, method: Any) -> Any:
     return np.quantile(np.zeros(1, dtype), q, method=method).dtype
 
 
+def _rows(a: Any, axis: Any) -> Any:
+    """The values of which one quantile is taken along the last axis; a scalar has no axis, as in NumPy."""
+    return reduced_last(a, None if axis is None else normalize_axis_tuple(axis, a.ndim))
+
+
 @composite(np.quantile)
 def quantile(
     a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
@@ -101,9 +110,9 @@ def quantile(
     """np.quantile, by any of NumPy's methods: each lies between two neighbours of the sorted values."""
     if weights is not None:
         raise NotImplementedError("np.quantile(weights=...) has no gradient rule; it has one without weights=.")
-    x = reduced_last(a, axis)
+    x = _rows(a, axis)
     if x.shape[-1] == 0:
-        raise ValueError(f"np.quantile of shape {a.shape} along axis {axis}: there is nothing to take it of.")
+        raise IndexError(f"np.quantile of shape {a.shape} along axis {axis}: there is nothing to take it of.")
     q, dtype = np.asarray(q), _result_dtype(x.dtype, q, method)
     found = _between(x, np.ravel(_positions(x.shape[-1], q, method)), dtype)
     if x.dtype.kind in "fc":
@@ -127,7 +136,9 @@ def nanquantile(
     """np.nanquantile: the quantiles of what is not NaN."""
     if weights is not None:
         raise NotImplementedError("np.nanquantile(weights=...) has no gradient rule; it has one without weights=.")
-    x = reduced_last(a, axis)
+    x = _rows(a, axis)
+    if x.shape[-1] == 0:
+        x = np.full_like(x, np.nan, shape=(*x.shape[:-1], 1))
     q, dtype = np.asarray(q), _result_dtype(x.dtype, q, method)
     counts = np.sum(np.logical_not(np.isnan(x)), axis=-1)
     positions = POSITIONS(counts, q=q, method=method)
@@ -143,7 +154,7 @@ def _percent(function: Any) -> Any:
 
 def _middle(function: Any) -> Any:
     def body(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
-        return function(a, 0.5, axis=axis, keepdims=keepdims)
+        return (function if a.size else np.nanquantile)(a, 0.5, axis=axis, keepdims=keepdims)
 
     return body
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..primitives import Primitive, composite, rule
+from .cumulative import along
 from .shape import inexact
 
 DEGREE = math.pi / 180
@@ -98,5 +99,5 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 2 * m
     wrapped = np.remainder(steps + high, period) - high
     wrapped = np.where(np.logical_and(wrapped == -high, steps > 0), wrapped + period, wrapped)
     jump = np.where(np.abs(steps) < (high if discont is None else discont), 0, wrapped - steps)
-    first = np.take(p, [0], axis=axis)
-    return np.concatenate([first, np.cumsum(jump, axis=axis) + np.delete(p, 0, axis=axis)], axis=axis)
+    first = along(p, axis, slice(0, 1))
+    return np.concatenate([first, np.cumsum(jump, axis=axis) + along(p, axis, slice(1, None))], axis=axis)

@@ -81,6 +81,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **settings: Any) -> 
         )
     if mode not in MODES or settings.keys() - {MODES[mode]}:
         raise ValueError(f"np.pad: mode {mode!r} with {sorted(settings)} is not supported.")
+    if array.ndim == 0:
+        return np.copy(array)
     if mode == "constant":
         padded = PAD(array, widths=widths)
         constants = settings.get("constant_values", 0)
@@ -116,8 +118,10 @@ def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
             given.get(axis, 0) if np.ndim(given.get(axis, 0)) else (given.get(axis, 0),) * 2 for axis in range(ndim)
         ]
     pairs = np.broadcast_to(pad_width, (ndim, 2))
-    if pairs.dtype.kind not in "iu" or (pairs < 0).any():
-        raise ValueError(f"np.pad: pad_width {pad_width} must be integers that are not negative.")
+    if pairs.dtype.kind not in "iu":
+        raise TypeError(f"np.pad: pad_width {pad_width} must be integers.")
+    if (pairs < 0).any():
+        raise ValueError(f"np.pad: pad_width {pad_width} must not be negative.")
     return tuple((int(before), int(after)) for before, after in pairs)
 
 
