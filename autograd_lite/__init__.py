@@ -24,20 +24,23 @@ if TYPE_CHECKING:
     from .compiler import compile
     from .drawing import draw
     from .flattening import ravel
+    from .mutation import mutate
     from .program import Program
     from .recomputing import checkpoint
     from .source import backprop_source
     from .tracing import trace
+    from .watching import watch
 
 __all__ = [
     "Program", "Tensor", "backprop_source", "check_backprop", "checkpoint", "compile", "detect_anomaly", "draw",
-    "enable_grad", "grad", "gradcheck", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "no_grad", "primitive",
-    "ravel", "scope", "tensor", "trace", "value_and_grad", "vjp",
+    "enable_grad", "grad", "gradcheck", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "mutate", "no_grad",
+    "primitive", "ravel", "scope", "tensor", "trace", "value_and_grad", "vjp", "watch",
 ]  # fmt: skip
 
 _LATER = {
     "Program": "program", "backprop_source": "source", "check_backprop": "checks", "checkpoint": "recomputing",
-    "compile": "compiler", "draw": "drawing", "gradcheck": "checks", "ravel": "flattening", "trace": "tracing",
+    "compile": "compiler", "draw": "drawing", "gradcheck": "checks", "mutate": "mutation", "ravel": "flattening",
+    "trace": "tracing", "watch": "watching",
 }  # fmt: skip
 
 

@@ -206,16 +206,16 @@ class Told:
 
     def finding(self, made: Made, others: list[Made]) -> Finding:
         """One mistake as a finding."""
-        site = _site(made, self.network)
+        site = site_of(made, self.network)
         right, written = lines_of(self.network, site, made.overrides(self.network), self.found.gradients)
         alternatives = {each.title: each for each in others}
         return Finding(
-            cause=_told(made),
+            cause=cause_of(made),
             names=tuple(self._spoilt(made)),
             location=_location(self.network, site),
             right=right,
             written=written,
-            alternatives=tuple(dict.fromkeys(_told(each) for each in alternatives.values())),
+            alternatives=tuple(dict.fromkeys(cause_of(each) for each in alternatives.values())),
             apart=_apart(self.network, made, list(alternatives.values())) if alternatives else "",
             mistakes=tuple(
                 (each.mistake.name, tuple(where.title for where in each.places))
@@ -256,7 +256,7 @@ def _differ(right: Array, wrong: Array, tolerance: float) -> bool:
     return bool(np.max(np.abs(right - wrong), initial=0.0) > tolerance * size)
 
 
-def _told(made: Made) -> str:
+def cause_of(made: Made) -> str:
     """The sentence of a mistake, with the other places where it was made."""
     sentence = made.mistake.sentence(made.places[0])
     rest = list(dict.fromkeys(each.of.name for each in made.places[1:]))
@@ -268,13 +268,13 @@ def _told(made: Made) -> str:
     return f"{sentence}; and so at {' and '.join(filter(None, [', '.join(rest[:-1]), rest[-1]]))}"
 
 
-def _site(made: Made, network: Network) -> Site:
+def site_of(made: Made, network: Network) -> Site:
     return next(iter(made.mistake.overrides(network, made.places[0], made.c)))
 
 
 def _depth(network: Network, made: Made) -> tuple[int, int]:
     """How near the loss a mistake is, and how much it spoils."""
-    site = _site(made, network)
+    site = site_of(made, network)
     makers = network.replay.makers
     number = makers.get(site.of, -1) if isinstance(site, Total) else site.operation
     if isinstance(site, Total) and number < 0:

@@ -24,6 +24,7 @@ import numpy as np
 from .backward import summed_to
 from .program import Operation, Program, Variable, compute
 from .recording import Array
+from .trees import paths
 
 
 class Edge(NamedTuple):
@@ -112,7 +113,7 @@ class Replay:
         with np.errstate(all="ignore"):
             for operation in self.operations:
                 compute(operation, self.values)
-        self.active = {each for each in program.inputs if each.dtype.kind == "f"}
+        self.active = {each for each in _parameters(program) if each.dtype.kind == "f"}
         for operation in self.operations:
             if operation.primitive.differentiable and any(each in self.active for each in operation.inputs):
                 self.active.update(operation.outputs)
@@ -244,6 +245,13 @@ def fitted(gradient: Any, shape: tuple[int, ...], operation: Operation | None = 
     if lead > 0 or (lead == 0 and any(n == 1 != m for n, m in zip(shape, gradient.shape, strict=True))):
         gradient = summed_to(gradient, shape)
     return gradient if gradient.shape == shape else np.broadcast_to(gradient, shape)
+
+
+def _parameters(program: Program) -> tuple[Variable, ...]:
+    """The inputs that are differentiated: those of the first argument."""
+    assert program.takes is not None
+    leaves = len(paths(program.takes.parts[0]))
+    return tuple(each for each in program.statics[:leaves] if isinstance(each, Variable))
 
 
 class _Way:

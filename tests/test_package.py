@@ -17,15 +17,16 @@ PACKAGES = ("autograd_lite", "nn")
 
 ENGINE = """
     Program Tensor backprop_source check_backprop checkpoint compile detect_anomaly draw enable_grad grad gradcheck
-    hessian hvp is_grad_enabled jacobian jvp no_grad primitive ravel scope tensor trace value_and_grad vjp
+    hessian hvp is_grad_enabled jacobian jvp mutate no_grad primitive ravel scope tensor trace value_and_grad vjp
+    watch
 """.split()
 
 NN = """
     AvgPool2d BCELoss BCEWithLogitsLoss BatchNorm1d BatchNorm2d Buffer Conv1d Conv2d CrossEntropyLoss DataLoader
     Dropout ELU EarlyStopping Embedding Flatten GELU HuberLoss Identity L1Loss LayerNorm LeakyReLU Linear
     LogSigmoid LogSoftmax MSELoss MaxPool2d Module ModuleDict ModuleList NLLLoss Parameter ReLU Sequential SiLU
-    Sigmoid SmoothL1Loss Softmax Softplus Tanh TensorDataset TrainStep TrainingCharts accuracy diagnose evaluate fit functional functional_call
-    init kfold load manual_seed one_hot optim save standardize train_test_split utils
+    Sigmoid SmoothL1Loss Softmax Softplus Tanh TensorDataset TrainStep TrainingCharts accuracy diagnose evaluate fit
+    functional functional_call init kfold load manual_seed one_hot optim save standardize train_test_split utils
 """.split()
 
 
