@@ -275,13 +275,13 @@ def log_softmax(input: Any, dim: int | None = None, *, axis: int | None = None) 
 
 @ag.primitive
 def logsumexp(input: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))) along `axis`, without overflow; of minus infinities alone it is -inf, with gradient 0.
+    """log(sum(exp(x))) along `axis`, without overflow; of minus infinities alone, or of nothing, it is -inf, gradient 0.
 
     >>> import numpy as np
     >>> float(logsumexp(np.array([1e4, 1e4])).round(4))
     10000.6931
     """
-    top = np.maximum.reduce(input, axis=axis, keepdims=True)
+    top = (np.maximum if input.size else np.add).reduce(input, axis=axis, keepdims=True)  # nothing has no maximum
     top = np.where(np.isfinite(top), top, 0)
     total = np.add.reduce(np.exp(input - top), axis=axis, keepdims=True)
     result = np.where(total == 0, -np.inf, np.log(np.where(total == 0, 1, total))) + top

@@ -44,7 +44,7 @@ def _standardized_rule(g: Any, y: Any, x: Any, weight: Any, bias: Any, axes: tup
 
 def _mean(x: Any, axes: tuple[int, ...]) -> Any:
     total = np.add.reduce(x, axis=axes, keepdims=True)
-    return total * (total.size / x.size)
+    return total * (total.size / max(x.size, 1))
 
 
 standardized.def_rule(

@@ -155,6 +155,14 @@ def test_losses_of_extreme_scores(dtype: Any) -> None:
     assert scores.grad.tolist() == [[0, 0, 0], [1, -1, 0]]
 
 
+def test_functions_of_no_rows_give_none() -> None:
+    x = ag.tensor(np.zeros((0, 2)), requires_grad=True)
+    np.testing.assert_array_equal(F.logsumexp(x, axis=0).data, [-np.inf, -np.inf])
+    (np.sum(np.exp(F.logsumexp(x, axis=0))) + np.sum(F.layer_norm(x, (2,), np.ones(2), np.zeros(2)))).backward()
+    assert x.grad is not None
+    assert x.grad.shape == (0, 2)
+
+
 def test_logsumexp_of_nothing_but_minus_infinity() -> None:
     x = ag.tensor([-np.inf, -np.inf], requires_grad=True)
     y = F.logsumexp(x)
