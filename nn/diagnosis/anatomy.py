@@ -61,9 +61,13 @@ class Activation:
 
 
 class Anatomy:
-    """The parts of a program whose first input is the data; `fewer` is the program of fewer records."""
+    """The parts of a program whose first input is the data.
 
-    def __init__(self, program: Program, fewer: Program | None = None) -> None:
+    `fewer` is the program of fewer records, which shows where they lie; without it `records`, the axis and the number
+    of them, is what there is to go by.
+    """
+
+    def __init__(self, program: Program, fewer: Program | None = None, records: tuple[int, int] | None = None) -> None:
         self.program = program
         self.makers = {each: operation for operation in program.operations for each in operation.outputs}
         self.readers: dict[Variable, list[Operation]] = {}
@@ -73,7 +77,7 @@ class Anatomy:
                 self.readers.setdefault(each, []).append(operation)
             if any(each in self.depends for each in operation.reads):
                 self.depends.update(operation.outputs)
-        self.axes = _record_axes(program, fewer)
+        self.axes = _record_axes(program, fewer) if fewer else self._axes_of_length(records)
         self.layers = [each for each in map(self._layer, program.operations) if each is not None]
         self.activations = [each for each in map(self._activation, program.operations) if each is not None]
 
@@ -108,6 +112,27 @@ class Anatomy:
         """The operation that made a variable, moving aside."""
         source = self.source(variable)
         return self.makers.get(source) if isinstance(source, Variable) else None
+
+    def levels(self) -> list[list[Layer]]:
+        """The linear maps in the order in which they build on one another, those side by side together."""
+        depth: dict[Variable, int] = {}
+        ends = {each.operation: each for each in self.layers}
+        found: list[list[Layer]] = []
+        for operation in self.program.operations:
+            level = max((depth.get(each, 0) for each in operation.reads), default=0)
+            if operation in ends:
+                found += [[]] * (level + 1 - len(found))
+                found[level] = [*found[level], ends[operation]]
+                level += 1
+            depth.update(dict.fromkeys(operation.outputs, level))
+        return found
+
+    def _axes_of_length(self, records: tuple[int, int] | None) -> dict[Variable, int]:
+        if records is None:
+            return {}
+        axis, count = records
+        wide = [each for each in self.depends if each.shape and each.shape[axis] == count]
+        return {each: axis % len(each.shape) for each in wide}
 
     # ---- recognising -------------------------------------------------------------------------------------------
 
@@ -186,9 +211,9 @@ class Anatomy:
         return False
 
 
-def _record_axes(program: Program, fewer: Program | None) -> dict[Variable, int]:
+def _record_axes(program: Program, fewer: Program) -> dict[Variable, int]:
     """Along which axis of each variable the records lie: the one whose length follows their number."""
-    if fewer is None or len(program.operations) != len(fewer.operations):
+    if len(program.operations) != len(fewer.operations):
         return {}
     pairs = list(zip(program.inputs, fewer.inputs, strict=True))
     for one, other in zip(program.operations, fewer.operations, strict=True):

@@ -144,7 +144,7 @@ class Case(Network):
     @cached_property
     def rates(self) -> Rates | None:
         """Where the optimizer's rate leads, and others; None without an optimizer, or with nothing to train."""
-        if self.optimizer is None or self.both is None or not np.isfinite(self.loss):
+        if self.optimizer is None or self.both is None or not np.isfinite(self.loss) or self.loss == 0:
             return None
         return Rates(self, self.optimizer)
 

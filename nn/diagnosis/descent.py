@@ -9,14 +9,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from autograd_lite.program import Operation, Program, Variable
+
 from ..modules import Module
-from .anatomy import place_of
+from .anatomy import Layer, place_of
 from .case import Case
 from .findings import ERROR, HINT, WARNING, Finding
 from .trial import STEPS
-from .units import saturated_units, units_all_alike
+from .units import saturated_units, units_all_alike, weights_out_of_scale
 
-VANISHING, EXPLODING = 1e-3, 1e3  # the error at the first layer beside that at the last
+VANISHING, EXPLODING = 1e-3, 1e2  # the error at the first layer beside that at the last
 FAR = 3.0  # a step that many times the weights
 STALLED = 2e-4  # the share of the loss that a rate takes away in 20 steps: below it is too low
 
@@ -45,15 +47,16 @@ def not_a_number(case: Case) -> Iterator[Finding]:
     )
 
 
-def _finite(case: Case, operation: object) -> bool:
-    return all(np.all(np.isfinite(case.values[each])) for each in operation.outputs)  # type: ignore[attr-defined]  # an Operation
+def _finite(case: Case, operation: Operation) -> bool:
+    return all(np.all(np.isfinite(case.values[each])) for each in operation.outputs)
 
 
 def unused_parameters(case: Case) -> Iterator[Finding]:
     """Parameters that the loss does not depend on, and an optimizer of something else."""
     if case.both is None or case.whole is None or not isinstance(case.model, Module):
         return
-    used = {id(leaf.array) for leaf in case.whole.values.values() if leaf.requires_grad}
+    reached = _reached(case.whole)
+    used = {id(case.whole.values[each].array) for each in reached if each in case.whole.values}
     unused = [name for name, each in case.parameters.items() if id(each) not in used]
     if unused:
         yield Finding(
@@ -64,6 +67,15 @@ def unused_parameters(case: Case) -> Iterator[Finding]:
             0.9,
             HINT,
         )
+
+
+def _reached(program: Program) -> set[Variable]:
+    """The variables through which gradients flow from a program's result."""
+    found = {each for each in program.outputs if isinstance(each, Variable)}
+    for operation in reversed(program.operations):
+        if any(each in found and each.requires_grad for each in operation.outputs):
+            found.update(operation.reads)
+    return found
 
 
 def foreign_optimizer(case: Case) -> Iterator[Finding]:
@@ -87,18 +99,14 @@ def foreign_optimizer(case: Case) -> Iterator[Finding]:
 def gradients_by_depth(case: Case) -> Iterator[Finding]:
     """Errors that shrink or grow on the way back from the last layer to the first."""
     errors = []
-    for layer in case.layers:
-        gradient = case.gradient(layer.weight)
-        if gradient is None:
-            continue
-        size = _size(case.values[layer.input])
-        if size and np.all(np.isfinite(gradient)):
-            errors.append((layer.name, _size(gradient) / size))
-    if len(errors) < 3 or case.learned or not errors[-1][1] or not errors[0][1]:
+    for level in case.anatomy.levels():  # of layers side by side, the one that gets most
+        sizes = [(_error(case, layer), layer.name) for layer in level]
+        errors += [max(sizes)] if max(sizes)[0] > 0 else []
+    if len(errors) < 3 or case.learned:
         return
-    if any(saturated_units(case)) or any(units_all_alike(case)):
+    if any(saturated_units(case)) or any(units_all_alike(case)) or any(weights_out_of_scale(case)):
         return  # then it is their doing, and told there
-    ratio = errors[0][1] / errors[-1][1]
+    ratio = errors[0][0] / errors[-1][0]
     if VANISHING <= ratio <= EXPLODING:
         return
     word, remedy = (
@@ -108,13 +116,19 @@ def gradients_by_depth(case: Case) -> Iterator[Finding]:
     )
     yield Finding(
         f"gradients {word}",
-        f"The error arriving at {errors[0][0]} is {ratio:.2g} times that at {errors[-1][0]}, {len(errors) - 1} layers "
-        f"later: by layer {', '.join(f'{size:.1e}' for _, size in errors)}.",
+        f"The error arriving at {errors[0][1]} is {ratio:.2g} times that at {errors[-1][1]}, {len(errors) - 1} layers "
+        f"later: by layer {', '.join(f'{size:.1e}' for size, _ in errors)}.",
         remedy,
-        f"{errors[0][0]} to {errors[-1][0]}",
+        f"{errors[0][1]} to {errors[-1][1]}",
         0.85,
         WARNING,
     )
+
+
+def _error(case: Case, layer: Layer) -> float:
+    """The size of the error that arrives at a layer: its weight's gradient, beside its inputs; 0 if it is not known."""
+    gradient, size = case.gradient(layer.weight), _size(case.values[layer.input])
+    return 0.0 if gradient is None or not size or not np.all(np.isfinite(gradient)) else _size(gradient) / size
 
 
 def _size(values: object) -> float:
@@ -178,14 +192,19 @@ def rate_too_low(case: Case) -> Iterator[Finding]:
     rates = case.rates
     if rates is None or case.learned or case.rate <= 0 or _decayed(case):
         return
-    gain, more = rates.gain(1.0), rates.gain(100.0)
-    if abs(gain) >= STALLED or more < 0.01 or more < 30 * gain or rates.gain(10.0) <= gain:
+    gain = rates.gain(1.0)
+    for factor in (1e2, 1e4, 1e6):
+        more = rates.gain(factor)
+        if more >= 0.01:
+            break
+    # Where a rate is too low, what it takes away grows with it; on a plateau it does not.
+    if abs(gain) >= STALLED or more < 0.01 or gain > 10 * more / factor or rates.gain(10.0) < gain:
         return
     yield Finding(
         "rate too low",
-        f"{STEPS} steps at your rate ({case.rate:.3g}) change the loss by {gain:.1e} of itself, at "
-        f"a hundred times that rate by {more:.1%}.",
-        f"Try a rate of {100 * case.rate:.3g}.",
+        f"{STEPS} steps at your rate ({case.rate:.3g}) change the loss by {gain:.1e} of itself, at {factor:,.0f} times "
+        f"that rate by {more:.1%}.",
+        f"Try a rate of {factor * case.rate:.3g}.",
         "the optimizer",
         0.85,
         WARNING,

@@ -102,7 +102,8 @@ class Network:
     @cached_property
     def anatomy(self) -> Anatomy:
         """The network's parts."""
-        return Anatomy(self.program, self._fewer)
+        axis = self.records.axis
+        return Anatomy(self.program, self._fewer, None if axis is None else (axis, self.few_x.shape[axis]))
 
     @property
     def layers(self) -> list[Layer]:

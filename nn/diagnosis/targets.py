@@ -124,7 +124,7 @@ def unreachable_targets(case: Case) -> Iterator[Finding]:
         return
     margin = 1e-6 * max(1.0, *(abs(each) for each in (low, high) if np.isfinite(each)))
     beyond = np.isfinite(y) & ((y < low - margin) | (y > high + margin))
-    if not beyond.any() or not _drawn_beyond(case, low - margin, high + margin):
+    if not beyond.any() or not _drawn_beyond(case, low + margin, high - margin):
         return
     maker = case.anatomy.below(case.output)
     ends = f"[{low:.4g}, {high:.4g}]".replace("-inf", "-infinity").replace("inf]", "infinity)")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .anatomy import Layer
+from .anatomy import Activation, Layer
 from .case import Case
 from .findings import ERROR, HINT, WARNING, Finding
 from .records import Array
@@ -24,34 +24,48 @@ def saturated_units(case: Case) -> Iterator[Finding]:
     """Layers of sigmoid or tanh whose slopes have gone."""
     if case.learned:
         return
+    found = []
     for each in case.activations:
-        if each.kind not in ("sigmoid", "tanh"):
-            continue
-        y = np.asarray(case.values[each.output], np.float64)
-        flat = (4 * y * (1 - y) if each.kind == "sigmoid" else 1 - y * y) < FLAT
-        if each.output is case.anatomy.source(case.output):
+        flat = _flat(case, each)
+        if flat.size and each.output is case.anatomy.source(case.output):
             if not case.compares:
                 continue  # a cross-entropy undoes the slope of its own sigmoid
             flat &= np.abs(case.prediction - case.few_y).reshape(flat.shape) > 0.3
         share = float(np.mean(flat)) if flat.size else 0.0
-        if share < (0.9 if case.on_its_way else SATURATED):
-            continue
-        z = float(np.median(np.abs(case.values[each.input])))
-        yield Finding(
-            "saturated units",
-            f"{share:.0%} of the {each.kind}'s values lie where its slope is below {FLAT:.0%} of the largest (half of "
-            f"its inputs are beyond +-{z:.3g}), so next to no gradient passes.",
-            "Smaller weights (normal * sqrt(1 / fan_in), nn.init.xavier_uniform_), inputs of size 1, a smaller rate.",
-            each.name,
-            min(0.99, 0.6 + 0.4 * share),
-            ERROR if share > 0.9 else WARNING,
-        )
+        if share >= (0.9 if case.on_its_way else SATURATED):
+            found.append((share, float(np.median(np.abs(case.values[each.input]))), each))
+    if not found:
+        return
+    share, z, worst = max(found, key=lambda each: each[0])
+    yield Finding(
+        "saturated units",
+        f"{share:.0%} of the values of {worst.name} lie where the {worst.kind}'s slope is below {FLAT:.0%} of the "
+        f"largest (half of its inputs are beyond +-{z:.3g}), so next to no gradient passes." + _others(found, worst),
+        "Smaller weights (normal * sqrt(1 / fan_in), nn.init.xavier_uniform_), inputs of size 1, a smaller rate.",
+        ", ".join(each.name for _, _, each in found),
+        min(0.99, 0.6 + 0.4 * share),
+        ERROR if share > 0.9 else WARNING,
+    )
+
+
+def _flat(case: Case, each: Activation) -> Array:
+    """Where the slope of a sigmoid or tanh has gone."""
+    y = np.asarray(case.values[each.output], np.float64)
+    if each.kind == "sigmoid":
+        return np.asarray(4 * y * (1 - y) < FLAT)
+    return np.asarray(1 - y * y < FLAT) if each.kind == "tanh" else np.zeros(0, bool)
+
+
+def _others(found: list[tuple[float, float, Activation]], worst: Activation) -> str:
+    rest = [f"{share:.0%} of {each.name}" for share, _, each in found if each is not worst]
+    return f" Likewise {', '.join(rest)}." if rest else ""
 
 
 def dead_units(case: Case) -> Iterator[Finding]:
     """Layers of relu in which most units are 0 for every record."""
-    if case.learned:
+    if case.learned or any(units_all_alike(case)):
         return
+    found = []
     for each in case.activations:
         if each.kind != "relu" or each.output is case.anatomy.source(case.output):
             continue
@@ -60,46 +74,52 @@ def dead_units(case: Case) -> Iterator[Finding]:
             continue
         dead = np.all(columns == 0, axis=0)
         share = float(np.mean(dead))
-        if share < 1 and (share < DEAD or len(dead) < 8 or case.on_its_way):
-            continue
-        yield Finding(
-            "dead units",
-            f"{dead.sum()} of {len(dead)} units are 0 for all {len(case.few_x)} records: their slope is 0 too, and "
-            "they will not come back.",
-            "Weights normal * sqrt(2 / fan_in) (nn.init.kaiming_normal_), biases that start at 0, a smaller rate, or "
-            "nn.LeakyReLU.",
-            each.name,
-            0.7 if share < 1 else 0.97,
-            ERROR if share == 1 else WARNING,
-        )
+        if share == 1 or (share >= DEAD and len(dead) >= 8 and len(columns) >= 16 and not case.on_its_way):
+            found.append((share, f"{dead.sum()} of {len(dead)} units of {each.name}", each.name))
+    if not found:
+        return
+    share = max(each for each, _, _ in found)
+    yield Finding(
+        "dead units",
+        f"{', '.join(text for _, text, _ in found)} are 0 for all {len(case.few_x)} records: their slope is 0 too, and "
+        "they will not come back.",
+        "Weights normal * sqrt(2 / fan_in) (nn.init.kaiming_normal_), biases that start at 0, a smaller rate, or "
+        "nn.LeakyReLU.",
+        ", ".join(name for _, _, name in found),
+        0.7 if share < 1 else 0.97,
+        ERROR if share == 1 else WARNING,
+    )
 
 
 def weights_out_of_scale(case: Case) -> Iterator[Finding]:
     """Weights whose sums are far larger or smaller than their inputs: the scale does not suit the fan-in."""
     if case.learned:
         return
-    alike = {each.name for each in _alike(case)}
-    for each in case.layers[:-1] if len(case.layers) > 1 else case.layers:
-        w = np.asarray(case.values[each.weight], np.float64)
-        if each.name in alike or w.ndim < 2 or not np.all(np.isfinite(w)) or not w.any():
+    alike = _alike(case)
+    scales = []
+    for layer in case.layers[:-1] if len(case.layers) > 1 else case.layers:
+        w = np.asarray(case.values[layer.weight], np.float64)
+        if layer not in alike and w.ndim > 1 and np.all(np.isfinite(w)) and w.any():
+            size = float(np.sqrt(np.mean(w * w)))
+            scales.append((size * float(np.sqrt(layer.fan_in)), size, layer))
+    large = [each for each in scales if each[0] > TOO_LARGE and _harmed(case, each[2])]
+    small = [each for each in scales if each[0] < TOO_SMALL]
+    for found, word, effect, remedy in (
+        (large, "large", "what follows is saturated or grows from layer to layer", " If they grew, lower the rate."),
+        (small, "small", "all records look alike from here on, and the gradient is as small: a plateau", ""),
+    ):
+        if not found:
             continue
-        size = float(np.sqrt(np.mean(w * w)))
-        ratio = size * float(np.sqrt(each.fan_in))
-        if TOO_SMALL <= ratio <= TOO_LARGE or (ratio > TOO_LARGE and not _harmed(case, each)):
-            continue
-        word = "large" if ratio > 1 else "small"
-        result = (
-            "so that what follows is saturated or grows from layer to layer"
-            if ratio > 1
-            else "so that all records look alike from here on, and the gradient on the way back is as small: a plateau"
-        )
+        ratio, size, worst = max(found, key=lambda each: abs(np.log(each[0])))
+        rest = [f"{other.name} ({by:.3g} times)" for by, _, other in found if other is not worst]
         yield Finding(
             f"weights too {word}",
-            f"{each.name} has a root mean square of {size:.3g} at a fan-in of {each.fan_in}: its sums are {ratio:.3g} "
-            f"times its inputs, {result}. For this fan-in {1 / np.sqrt(each.fan_in):.3g} is usual.",
-            f"Start from normal * sqrt(1 / {each.fan_in}) (nn.init.xavier_uniform_; for relu sqrt(2 / {each.fan_in}), "
-            "nn.init.kaiming_normal_)." + " If it grew in training, lower the rate." * (ratio > 1),
-            each.name,
+            f"{worst.name} has a root mean square of {size:.3g} at a fan-in of {worst.fan_in}, where "
+            f"{1 / np.sqrt(worst.fan_in):.3g} is usual: its sums are {ratio:.3g} times its inputs, so that {effect}."
+            + (f" Likewise {', '.join(rest)}." if rest else ""),
+            "Start from normal * sqrt(1 / fan_in) (nn.init.xavier_uniform_), for relu sqrt(2 / fan_in) "
+            f"(nn.init.kaiming_normal_).{remedy}",
+            ", ".join(layer.name for _, _, layer in found),
             0.9 if ratio > 2 * TOO_LARGE or ratio < TOO_SMALL / 2 else 0.7,
             WARNING,
         )
@@ -109,23 +129,22 @@ def _harmed(case: Case, layer: Layer) -> bool:
     """Whether large weights do harm: a squashing function after them is flat, or the answers have run away."""
     for each in case.activations:
         if each.kind in ("sigmoid", "tanh") and case.anatomy.source(each.input) is layer.output:
-            y = np.asarray(case.values[each.output], np.float64)
-            flat = (4 * y * (1 - y) if each.kind == "sigmoid" else 1 - y * y) < FLAT
-            return bool(np.mean(flat) > 0.15)
+            return bool(np.mean(_flat(case, each)) > 0.15)
     return bool(case.constant_loss > 0 and case.loss > 10 * case.constant_loss)
 
 
 def units_all_alike(case: Case) -> Iterator[Finding]:
     """Units that start the same and get the same gradient: they stay one unit many times over."""
-    for layer in _alike(case):
-        units = layer.weight.shape[layer.unit_axis or 0]
-        same = units - _different(case, layer) + 1
+    found = _alike(case)
+    counts = [(layer.weight.shape[layer.unit_axis or 0], layer) for layer in found]
+    told = [f"{units - _different(case, layer) + 1} of the {units} units of {layer.name}" for units, layer in counts]
+    if found:
         yield Finding(
             "units all alike",
-            f"{same} of the {units} units of {layer.name} have the same weights and the same gradient: no step will "
-            "ever tell them apart, so that the layer is one unit many times over.",
+            f"{', '.join(told)} have the same weights and the same gradient: no step will ever tell them apart, so "
+            "that a layer is one unit many times over.",
             "Start from random weights (nn.init.xavier_uniform_); zeros and equal numbers are for biases only.",
-            layer.name,
+            ", ".join(layer.name for layer in found),
             0.99,
             ERROR,
         )
