@@ -32,6 +32,7 @@ from .boundary import LITERALS, array_remedy, check_differentiable, explained, f
 from .methods import ArrayMethods
 from .primitives import COMPOSITES, NEUTRAL, PICK, PRIMITIVES, Primitive, missing, public_name
 from .recording import AnyNode, Array, Leaf, Node, here, record, thread, tick
+from .rules import reduce
 from .rules.index import getitem
 from .rules.shape import DETACH
 
@@ -661,15 +662,6 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return body(*args, **kwargs)
 
 
-_REDUCTIONS: dict[str, dict[str, Any]] = {
-    "reduce": {
-        "add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min,
-        "logical_and": np.all, "logical_or": np.any,
-    },
-    "accumulate": {"add": np.cumsum, "multiply": np.cumprod},
-}  # fmt: skip
-
-
 def _ufunc_form(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What is not a plain call of a ufunc: its keywords, its reductions, or a clear refusal."""
     name = f"np.{ufunc.__name__}"
@@ -695,7 +687,7 @@ def _ufunc_form(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
     if method == "outer":
         first, second = (each if isinstance(each, Tensor) else np.asarray(each) for each in inputs)
         return ufunc(np.reshape(first, first.shape + (1,) * second.ndim), second, **kwargs)
-    function = _REDUCTIONS.get(method, {}).get(ufunc.__name__)
+    function = reduce.form(ufunc, method)
     if function is None:
         remedy = "use np.where or x[index] = value" if method == "at" else "write it with functions that have a rule"
         raise NotImplementedError(f"{name}.{method} has no gradient rule: {remedy}.")

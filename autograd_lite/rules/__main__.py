@@ -99,9 +99,8 @@ that are the same object, such as `np.concat`. Among them {stairs} are staircase
 As methods and properties of a tensor: {methods}; the operators `+ - * / // % ** @`, their reflected and in-place
 forms, comparison, `abs`, `round`, `divmod`, and `x[index]` with any index, to read and to write.
 
-Of ufuncs, `reduce` of add, multiply, maximum, minimum, logical_and and logical_or, `accumulate` of add and multiply,
-and `outer` of every ufunc with two inputs have gradients. Other forms, `out=`, and `where=` of a ufunc raise and say
-what to write; `where=` of sum, mean, prod, max, min, var and std is differentiable.
+Of every ufunc with two inputs `reduce`, `accumulate` and `outer` have gradients. `at`, `reduceat`, `out=`, and `where=`
+of a ufunc raise and say what to write; `where=` of sum, mean, prod, max, min, var and std is differentiable.
 
 ## With gradients
 
