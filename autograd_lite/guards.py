@@ -118,7 +118,7 @@ class Reach:
 
     def check(self) -> Callable[[], bool]:
         """A function that looks at everything once: whether it is what it was."""
-        names: dict[str, Any] = {"MISSING": _MISSING, "same": _same}
+        names: dict[str, Any] = {"same": _same}
         tests: dict[str, None] = {}
 
         def bound(value: Any) -> str:
@@ -137,13 +137,16 @@ class Reach:
                 name, value = value
                 now = f"{bound(container)}.{name}"
             elif isinstance(container, dict):
-                now = f"{bound(container)}.get({key!r}, MISSING)" if type(key) in (str, int) else ""
+                if type(key) not in (str, int):
+                    continue
+                if value is _MISSING:
+                    tests[f"{key!r} not in {bound(container)}"] = None
+                    continue
+                now = f"{bound(container)}[{key!r}]"
             elif isinstance(container, tuple):
                 continue  # never changes
             else:
                 now = f"{bound(container)}[{key}]"
-            if not now:
-                continue
             if value is None or isinstance(value, bool):
                 tests[f"{now} is {value}"] = None
             elif isinstance(value, _PLAIN):
@@ -157,7 +160,10 @@ class Reach:
             else:
                 names["fingerprint"] = fingerprint
                 tests[f"fingerprint({bound(array)}) == {copy}"] = None
-        source = f"def unchanged():\n    return {' and '.join(tests) or True}\n"
+        source = (
+            f"def unchanged():\n    try:\n        return {' and '.join(tests) or True}\n"
+            "    except (KeyError, IndexError, AttributeError, ValueError):\n        return False  # it is gone\n"
+        )
         exec(compile(source, "<guards>", "exec"), names)
         unchanged: Callable[[], bool] = names["unchanged"]
         return unchanged

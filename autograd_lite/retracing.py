@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .custom import CustomPrimitive
+from .fusing import fused
 from .lifting import LOG_SOFTMAX, RELU, SIGMOID, SOFTMAX
 from .passes import common_subexpressions, dead_code, fold_constants, simplify, undetached
 from .program import Operation, Program, Variable
@@ -93,7 +94,7 @@ def reduced(program: Program) -> Program:
     drawn = any(isinstance(each, np.random.Generator) for step in program.operations for each in step.settings.values())
     passes = [dead_code, apart, undetached, simplify]
     if not drawn:  # two draws are two, and a draw is no constant
-        passes += [fold_constants, simplify, common_subexpressions, simplify]
+        passes += [fold_constants, simplify, common_subexpressions, simplify, fused]
     for each in passes:
         program = each(program)
     return program
