@@ -124,7 +124,7 @@ class Run:
     # ---- the cross-check -----------------------------------------------------------------------------------------
 
     def check(self, title: str, loss: Callable[..., Any], params: dict[str, Array], manual: dict[str, Array]) -> Any:
-        """Compare hand-written gradients with the generated ones, and print the table."""
+        """Compare hand-written gradients with the generated ones; print the table, draw the first that was posted."""
         report = ag.check_backprop(loss, params, manual)
         self.checks[title] = {
             "ok": bool(report.ok),
@@ -133,6 +133,8 @@ class Run:
         }
         print(f"{title}: {'RIGHT' if report.ok else 'WRONG'}")
         print(indent(str(report), "  "), end="\n\n")
+        if self.as_posted and not self.files:
+            self.draw(loss, params, report=report)
         return report
 
     # ---- data and training ---------------------------------------------------------------------------------------
@@ -190,10 +192,10 @@ class Run:
 
     # ---- the picture and the verdict -----------------------------------------------------------------------------
 
-    def draw(self, what: Any, *inputs: Any) -> None:
+    def draw(self, what: Any, *inputs: Any, **settings: Any) -> None:
         """Draw a network or a result; where nothing can render it, say so and go on."""
         try:
-            self.files["graph.svg"] = ag.draw(what, *inputs).svg().encode()
+            self.files["graph.svg"] = ag.draw(what, *inputs, **settings).svg().encode()
         except RuntimeError as error:
             print(f"no picture: {error}\n")
 

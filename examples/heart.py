@@ -17,7 +17,7 @@ import autograd_lite as ag
 import nn
 
 from .common import Array, Document, Run, overflow_is_the_point
-from .data import cleveland, stratified_folds
+from .data import BadInput, cleveland, stratified_folds
 
 FOLDS = 5
 REPEATS = 5  # of the cross-validation, on other folds each time: with 297 patients one division is a matter of luck
@@ -80,6 +80,11 @@ def story(run: Run) -> None:
     missing = len(table) - complete.sum()
     print(f"{len(table)} patients; the {missing} with a missing value (`?`) are dropped, {complete.sum()} are left.\n")
     X, diagnosis = table[complete, :13], table[complete, 13:]
+    fewest = min(np.sum(diagnosis > 0), np.sum(diagnosis == 0))
+    if fewest < FOLDS:
+        raise BadInput(
+            f"only {fewest} patients of one kind, ill or healthy: {FOLDS} folds need {FOLDS}. Is the file whole?"
+        )
     scaled = X / X.max(axis=0)
     params = weights(run.rng)
     run.check(

@@ -67,6 +67,7 @@ def test_as_posted_shows_the_symptom_and_says_why(name, tmp_path):
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["as_posted"] is True
     assert result["reached"] is True
+    assert {path.name for path in tmp_path.iterdir()} >= {"graph.svg", "result.json"}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -253,6 +254,14 @@ def test_a_checkpoint_that_does_not_fit_gets_one_line_and_stays(tmp_path, capsys
     nn.save(state, tmp_path / "last.npz")
     assert "shape of 0.weight: (9, 3) given, (8, 3) needed" in refused(DOCUMENT)
     assert "--as-posted" in refused(DOCUMENT, "--as-posted")
+
+
+def test_a_heart_file_with_too_few_patients_gets_one_line(tmp_path):
+    line = ",".join(["1"] * 13)
+    (tmp_path / "processed.cleveland.data").write_text("".join(f"{line},{d}\n" for d in (0, 0, 1, 0, 0, 0)))
+    done = command("examples.heart", "--data", str(tmp_path), "--out", str(tmp_path / "out"))
+    one_line(done, "1 patients of one kind", "5 folds")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_too_few_rows_for_a_batch_get_one_line(tmp_path):
