@@ -1,7 +1,8 @@
 """A graph as one HTML file that needs nothing else: no server, no script from elsewhere, no network.
 
 The page pans and zooms, folds frames, tells values and gradients on hovering, lights a box's path to the result, and
-has a slider over what `Graph.record` looked at. What it knows stands in it as JSON; `page.html` is its frame.
+has a slider over what `Graph.record` looked at. Charts of a training stand beside the graph, or alone. What the page
+knows stands in it as JSON; `page.html` is its frame.
 
 Read next: `drawing.py`.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +28,15 @@ if TYPE_CHECKING:
 _DEPTHS = 4  # so many foldings are drawn beforehand
 
 
-def page(graph: Graph) -> str:
-    """The text of the HTML file."""
-    views = list(_views(graph))
+def page(graph: Graph | None, sections: Sequence[dict[str, Any]] = (), title: str = "") -> str:
+    """The text of the HTML file: a graph, and sections of charts as nn's `chart_files.py` describes them."""
+    views = [] if graph is None else list(_views(graph))
     shown = {each["shown"] for view in views for each in view["boxes"].values()}
-    data = {"views": views, "steps": _steps(graph, shown)}
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    steps = [] if graph is None else _steps(graph, shown, bool(sections))
+    text = json.dumps({"views": views, "steps": steps, "sections": sections}, ensure_ascii=False, allow_nan=False)
     frame = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    return frame.replace("{{title}}", html.escape(graph.program.name)).replace("{{data}}", text)
+    name = title or ("training" if graph is None else graph.program.name)
+    return frame.replace("{{title}}", html.escape(name)).replace("{{data}}", text.replace("<", "\\u003c"))
 
 
 def _views(graph: Graph) -> Any:
@@ -79,9 +82,9 @@ def _about(box: Box, scene: Scene) -> dict[str, Any]:
     }
 
 
-def _steps(graph: Graph, shown: set[str]) -> list[dict[str, Any]]:
-    """What was seen at each step of the variables that are shown."""
-    seen = [("as drawn", graph.notes.values)] if graph.notes.values else []
+def _steps(graph: Graph, shown: set[str], training: bool) -> list[dict[str, Any]]:
+    """What was seen at each step of the variables that are shown; of a training, as drawn is as at the first step."""
+    seen = [("as drawn", graph.notes.values)] if graph.notes.values and not training else []
     return [
         {"name": name, "boxes": {each.name: _seen(each, values, graph) for each in values if each.name in shown}}
         for name, values in [*seen, *graph.recordings]

@@ -59,6 +59,9 @@ def statistics(array: Any) -> Statistics:
     """
     values = np.asarray(array)
     values = np.abs(values) if values.dtype.kind == "c" else values
+    quick = _quick(values.ravel()) if values.dtype.char in "fd" and values.size > _SHOWN else None
+    if quick is not None:
+        return quick
     wide = values.astype(np.float64).ravel()
     few = tuple(wide.tolist()) if wide.size <= _SHOWN else ()
     if not wide.size:
@@ -79,8 +82,25 @@ def statistics(array: Any) -> Statistics:
     )
 
 
+def _quick(flat: Array) -> Statistics | None:
+    """The statistics of a larger array without copies of it, where sums of squares neither overflow nor cancel."""
+    with np.errstate(all="ignore"):
+        square, mean = float(flat @ flat), float(np.mean(flat))
+    variance = square / flat.size - mean * mean
+    if not 1e-30 < square < 1e30 or variance < 1e-3 * mean * mean:  # also when one is NaN
+        return None
+    norm = math.sqrt(square)
+    zeros = float(flat.size - np.count_nonzero(flat)) / flat.size
+    return Statistics(mean, math.sqrt(variance), norm, norm / math.sqrt(flat.size), zeros, True, ())
+
+
 def observe(program: Program, args: tuple[Any, ...]) -> dict[Variable, Statistics]:
-    """The statistics of every value that a program computes from `args`.
+    """The statistics of every value that a program computes from `args`."""
+    return {variable: statistics(value) for variable, value in values(program, args).items()}
+
+
+def values(program: Program, args: tuple[Any, ...]) -> dict[Variable, Array]:
+    """Every value that a program computes from `args`, parameters as they are now.
 
     Of an eager history, which takes no arguments, the values are looked at that can still be computed.
     """
@@ -92,7 +112,7 @@ def observe(program: Program, args: tuple[Any, ...]) -> dict[Variable, Statistic
         for operation in program.operations:
             if _computable(operation, table):
                 compute(operation, table)
-    return {variable: statistics(value) for variable, value in table.items()}
+    return table
 
 
 def _computable(operation: Operation, table: dict[Variable, Array]) -> bool:

@@ -25,7 +25,16 @@ def labels(graph: Any) -> dict[str, list[str]]:
 # ---- statistics ----
 
 
-@pytest.mark.parametrize("values", [[0.0, 1, -2, 5], [[1.5]], [True, False], [3, 0, 0], [1e200, -2e200], [1e-200]])
+LARGE = np.random.default_rng(0).normal(size=(30, 20)) * (np.arange(20) > 5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *([0.0, 1, -2, 5], [[1.5]], [True, False], [3, 0, 0], [1e200, -2e200], [1e-200]),
+        *(LARGE, LARGE + 1e6, LARGE * 1e200, LARGE * 1e-200, LARGE * 0, LARGE * 0 + 7, LARGE.T[::2]),
+    ],
+)
 def test_the_statistics_are_numpys(values: Any) -> None:
     array = np.array(values)
     wide = array.astype(np.longdouble)
@@ -39,10 +48,17 @@ def test_the_statistics_are_numpys(values: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_said(bad: float) -> None:
-    found = statistics(np.array([1.0, bad]))
+@pytest.mark.parametrize("size", [2, 1000])
+def test_what_is_not_finite_is_said(bad: float, size: int) -> None:
+    found = statistics(np.where(np.arange(size) == 1, bad, 1.0))
     assert not found.finite
     assert str(found) == "NaN or infinite"
+
+
+def test_single_precision_is_enough_for_three_digits() -> None:
+    array = np.random.default_rng(1).normal(loc=3, size=100_000).astype(np.float32)
+    assert statistics(array).norm == pytest.approx(float(np.sqrt((array.astype(float) ** 2).sum())), rel=1e-4)
+    assert statistics(array).spread == pytest.approx(float(array.astype(float).std()), rel=1e-3)
 
 
 def test_complex_entries_count_with_their_absolute_values() -> None:

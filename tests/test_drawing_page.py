@@ -65,6 +65,9 @@ out.fitted = svg.viewBox.baseVal.width === wide && svg.viewBox.baseVal.x === lef
 select.value = 1;
 select.dispatchEvent(new Event("change"));
 out.shallow = seen();
+"""
+
+FETCHED = """
 fetch("http://127.0.0.1:9/secret").then(() => { out.fetched = true; }, () => { out.fetched = false; }).then(() => {
   const result = document.createElement("pre");
   result.id = "probe";
@@ -90,15 +93,12 @@ def drawn() -> tuple[ag.Tensor, Any]:
     return model, graph
 
 
-@pytest.fixture(scope="module")
-def report(drawn: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the browser saw while the probe ran."""
+def browsed(page: str, probe: str, folder: Path) -> dict[str, Any]:
+    """What a browser saw in a page while a script ran in it, which puts its findings into `out`; and the requests."""
     if BROWSER is None:
         pytest.skip("NO BROWSER: chromium is not installed, so the HTML file is not tested (apt install chromium)")
-    folder = tmp_path_factory.mktemp("page")
-    drawn[1].save(folder / "graph.html")
-    text = (folder / "graph.html").read_text(encoding="utf-8")
-    (folder / "graph.html").write_text(text.replace("</body>", f"<script>{PROBE}</script></body>"), encoding="utf-8")
+    whole = probe + FETCHED
+    (folder / "page.html").write_text(page.replace("</body>", f"<script>{whole}</script></body>"), encoding="utf-8")
     log = folder / "net.json"
     command = [
         BROWSER,
@@ -108,7 +108,7 @@ def report(drawn: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         f"--log-net-log={log}",
     ]
     done = subprocess.run(
-        [*command, (folder / "graph.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
+        [*command, (folder / "page.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
     )
     found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.S)
     assert found, f"the page's script failed: {done.stderr}"
@@ -116,6 +116,14 @@ def report(drawn: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     # The browser's own requests have no origin; a page's have one.
     shown["requests"] = set(re.findall(r'"initiator":"([^"]*)"', log.read_text())) - {"not an origin"}
     return shown
+
+
+@pytest.fixture(scope="module")
+def report(drawn: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the browser saw while the probe ran."""
+    folder = tmp_path_factory.mktemp("page")
+    drawn[1].save(folder / "graph.html")
+    return browsed((folder / "graph.html").read_text(encoding="utf-8"), PROBE, folder)
 
 
 def names(graph: Any) -> list[str]:

@@ -103,7 +103,7 @@ def test_what_pyproject_promises():
     assert project["name"] == "autograd-lite"
     assert project["requires-python"] == ">=3.11"
     assert {each.split(">")[0] for each in project["dependencies"]} == {"numpy", "graphviz"}
-    extras = "pictures examples fast sklearn safetensors onnx mpi test dev"
+    extras = "pictures examples fast sklearn safetensors onnx bench mpi test dev"
     assert set(project["optional-dependencies"]) == set(extras.split())
 
 
