@@ -19,8 +19,8 @@ from typing import Any
 
 from .folding import Scene, leaves
 from .folding import fold as folded
-from .pictures import Notes, dot_text
-from .program import Program, Variable
+from .pictures import Notes, Verdict, dot_text
+from .program import BACKWARD, Program, Variable
 from .renderers import render
 from .reports import Report
 from .statistics import Statistics, observe
@@ -156,7 +156,7 @@ def draw(
     than 60 operations. No picture has many more than `most` boxes, unless fold=False; what was folded stands below it.
 
     `report` is check_backprop's: parameters and variables whose hand-written gradient is wrong are marked, and the
-    operation where that begins, if it names one.
+    operation where that begins, with its cause; on hovering it tells the line as it has to be.
 
     Raises TypeError for what cannot be drawn; ValueError for a report on other names; for a tensor whose history has
     been freed, RuntimeError with `backward` (without it, the structure is drawn).
@@ -202,16 +202,33 @@ def _program(subject: Any, example_inputs: tuple[Any, ...], backward: bool, note
     return program
 
 
-def _verdicts(program: Program, report: Report) -> dict[Variable, tuple[str, bool]]:
-    """What a report says about the variables of a program: text, and whether the gradient by hand is wrong."""
+def _verdicts(program: Program, report: Report) -> dict[Variable, Verdict]:
+    """What a report says against the variables of a program: wrong gradients, and the operations where that begins."""
     variables = [*leaves(program), *(out for operation in program.operations for out in operation.outputs)]
-    found: dict[Variable, tuple[str, bool]] = {}
+    found: dict[Variable, Verdict] = {}
     for name, entry in report.entries.items():
         named = [each for each in variables if each.label == name] or [each for each in variables if each.name == name]
         if not named:
             raise ValueError(f"ag.draw(..., report=): nothing in the picture is called {name!r}, which was checked.")
-        found[named[-1]] = f"by hand: {entry.cause or entry.verdict}", not entry.ok
-    begins = [each for each in variables if each.kind == "result" and found.get(each, ("", False))[1]]
-    if begins:
-        found[begins[-1]] = f"the deviation begins here, {found[begins[-1]][0]}", True
+        if not entry.ok:
+            told = "; ".join(filter(None, (entry.verdict, entry.cause)))
+            found[named[-1]] = Verdict("gradient by hand: wrong", f"the gradient by hand: {told}")
+    begins = [each for each in variables if each.kind == "result" and each in found]
+    if begins and not report.findings:
+        found[begins[-1]] = Verdict("the deviation begins here", found[begins[-1]].told)
+    for finding in reversed(report.findings):  # the first one, nearest the loss, has the last word
+        place = _located(program, finding.location)
+        if place is not None:
+            told = "\n".join(filter(None, (finding.cause, finding.fix)))
+            found[place] = Verdict(f"the deviation begins here: {finding.cause.partition(': ')[0]}", told)
     return found
+
+
+def _located(program: Program, location: str) -> Variable | None:
+    """The result of the operation that a report describes as 'z2 = a1 @ W2  (xor.py:12)'."""
+    written, _, place = location.rstrip(")").rpartition("  (")
+    name = written.partition(" = ")[0]
+    forward = [each for each in program.operations if each.scope[:1] != (BACKWARD,)]
+    there = [each for each in forward if each.place == place]
+    named = [each for each in there or forward if name in (each.outputs[0].label, each.outputs[0].name)]
+    return (named or there)[-1].outputs[0] if named or there else None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .folding import Box, Scene, called
 from .formulas import local_derivatives
-from .pictures import dot_text, frame_names, heat, labelled
+from .pictures import against, dot_text, frame_names, heat, labelled
 from .program import Variable
 from .renderers import render
 from .statistics import Statistics, complaint, short
@@ -62,13 +62,13 @@ def _views(graph: Graph) -> Any:
         yield {
             "title": f"{title}: {len(each.boxes):,} boxes",
             "svg": svg[svg.index("<svg") :],
-            "boxes": {box.name: _about(box, each) for box in each.boxes},
+            "boxes": {box.name: _about(box, each, graph) for box in each.boxes},
             "links": [[link.tail.name, link.head.name] for box in each.boxes for link in each.links[box]],
             "frames": frames,
         }
 
 
-def _about(box: Box, scene: Scene) -> dict[str, Any]:
+def _about(box: Box, scene: Scene, graph: Graph) -> dict[str, Any]:
     """What stays the same about a box at every step."""
     title, *lines = labelled(box, scene)
     operation = box.operation
@@ -77,6 +77,7 @@ def _about(box: Box, scene: Scene) -> dict[str, Any]:
         "lines": lines,
         "shown": box.shown.name,
         "back": box.back,
+        "against": against(box, graph.notes),
         "line": operation.line if operation is not None else "",
         "rules": local_derivatives(operation) if operation is not None and not box.back else [],
     }

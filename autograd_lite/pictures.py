@@ -11,6 +11,7 @@ Read next: `folding.py` (which boxes there are), `rendering.py` (how an operatio
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which colour-blind readers tell apart, as line and as tint
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY, _RED = "#0072B2", "#B36B00", "#007A5A", "#A6528A", "#666666", "#C00000"
 _STYLES: dict[str, dict[str, str]] = {
-    "input": {"shape": "ellipse", "color": _BLUE, "fillcolor": "#DCEEF9"},
+    "input": {"shape": "ellipse", "color": _BLUE, "fillcolor": "#DCEEF9", "margin": "0.04,0.02"},
     "parameter": {"style": "filled", "color": _ORANGE, "fillcolor": "#FCEBCB"},
     "constant": {"shape": "note", "color": _GREY, "fillcolor": "#F0F0F0"},
     "operation": {},
@@ -38,9 +39,17 @@ _STYLES: dict[str, dict[str, str]] = {
     "gradient output": {"color": _PURPLE, "fillcolor": "#F7E3F0", "peripheries": "2"},
     "folded": {"shape": "folder", "style": "filled", "fillcolor": "#ECECF6"},
 }
-_LONGEST = 80  # characters of an operation in a label
+_LONGEST, _WIDTH = 80, 44  # characters: of an operation in a label, of a line that says what is wrong
 # the powers of ten between which a gradient's size is told by colour, from pale to strong, as the eye orders them
 _POWERS, _PALE, _STRONG = (-8, 2), "#FFF7DC", "#EB6A3C"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a comparison with hand-written gradients holds against a variable: in few words, and at length."""
+
+    mark: str
+    told: str
 
 
 @dataclass
@@ -48,12 +57,12 @@ class Notes:
     """What is known of a program's variables, beside their forms, and is to be told in the picture.
 
     `values` are statistics, `gradients` says which variable is the gradient of which, `verdicts` what a comparison
-    with hand-written gradients found (text, and whether it is wrong); `formulas` asks for local derivatives.
+    with hand-written gradients holds against it; `formulas` asks for local derivatives.
     """
 
     values: dict[Variable, Statistics] = field(default_factory=dict)
     gradients: dict[Variable, Variable] = field(default_factory=dict)
-    verdicts: dict[Variable, tuple[str, bool]] = field(default_factory=dict)
+    verdicts: dict[Variable, Verdict] = field(default_factory=dict)
     formulas: bool = False
 
     @cached_property
@@ -102,10 +111,10 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
             fill = heat(box.shown, notes.values, notes)
             attributes |= {"fillcolor": fill} if fill else {}
         lines, small = _lines(box, scene, notes)
-        complaints = _complaints(box, notes)
-        if complaints:
-            classes.append("marked")
-            lines, small = [*lines, "! " + ", ".join(complaints)], small + 1
+        marks = _marks(box, notes)
+        if marks:
+            classes.append(f"marked{len(marks)}")
+            lines, small = [*lines, *marks], small + len(marks)
             attributes |= {"color": _RED, "penwidth": "2.5"}
         if small > 1:
             classes.append(f"small{small}")
@@ -116,8 +125,9 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
             operands = [_operand(each, program, scene.hidden) for each in operation.inputs]
             if operands.count(DOT) > 1 and order_matters(operation.primitive, operands):
                 attributes["ordering"] = "out" if box.back else "in"
-            if operation.line:
-                attributes["tooltip"] = _escaped(operation.line)
+        told = [*against(box, notes), *([operation.line] if operation is not None and operation.line else [])]
+        if told:
+            attributes["tooltip"] = r"\n".join(map(_escaped, told))
         frame = frames[box.scope] if box.scope else lane
         frame.node(box.name, r"\n".join(map(_escaped, lines)), **attributes)
         for link in scene.links[box]:
@@ -236,15 +246,26 @@ def _legend(graph: Digraph) -> None:
     graph.node("legend", lines, shape="box", fontsize="9", margin="0.1,0.05", **look, **{"class": "legend"})
 
 
-def _complaints(box: Box, notes: Notes) -> list[str]:
-    """What is wrong in a box: with its values and gradients, and with a gradient written by hand."""
-    made = [each for operation in box.operations for each in operation.outputs] or [box.shown, *box.leaves]
+def _marks(box: Box, notes: Notes) -> list[str]:
+    """What is wrong in a box, as lines: with its values and gradients, and with a gradient written by hand."""
+    made = _held(box)
     found = {} if box.back else {complaint(*notes.of(each)): None for each in made if notes.values}
     if box.back and any((each := notes.values.get(variable)) and not each.finite for variable in made):
         found["NaN"] = None
     found.pop("", None)
-    wrong = [notes.verdicts[each][0] for each in [*made, *box.leaves] if notes.verdicts.get(each, ("", False))[1]]
-    return [*found, *dict.fromkeys(wrong)]
+    words = dict.fromkeys(notes.verdicts[each].mark for each in made if each in notes.verdicts)
+    sayings = [", ".join(found)] * bool(found) + list(words)
+    return [line for each in sayings for line in textwrap.wrap(f"! {each}", _WIDTH, subsequent_indent="  ")]
+
+
+def _held(box: Box) -> list[Variable]:
+    return [*(each for operation in box.operations for each in operation.outputs), *box.leaves] or [box.shown]
+
+
+def against(box: Box, notes: Notes) -> list[str]:
+    """What a comparison with hand-written gradients says against a box, at length."""
+    told = dict.fromkeys(notes.verdicts[each].told for each in _held(box) if each in notes.verdicts)
+    return [line for each in told for line in each.splitlines()]
 
 
 # ---- labels ----------------------------------------------------------------------------------------------------------

@@ -15,8 +15,12 @@ from typing import Any
 # a label's name in bold, its last lines (dtype and shape, statistics) small
 _TYPOGRAPHY = (
     ".named text:first-of-type { font-weight: bold; } .node text:last-of-type { font-size: 8.5px; fill: #4A4A4A; } "
-    + " ".join(f".small{n} text:nth-last-of-type(-n+{n}) {{ font-size: 8.5px; fill: #4A4A4A; }}" for n in range(2, 9))
-    + " .marked text:last-of-type { font-size: 10px; font-weight: bold; fill: #C00000; }"
+    + " ".join(f".small{n} text:nth-last-of-type(-n+{n}) {{ font-size: 8.5px; fill: #4A4A4A; }}" for n in range(2, 20))
+    + " "
+    + " ".join(
+        f".marked{n} text:nth-last-of-type(-n+{n}) {{ font-size: 9px; font-weight: bold; fill: #C00000; }}"
+        for n in range(1, 9)
+    )
     + " .legend text:nth-last-of-type(-n+9) { font-size: 9px; fill: #333333; }"
 )
 

@@ -13,6 +13,7 @@ import nn
 from autograd_lite.formulas import local_derivatives
 from autograd_lite.pictures import colour
 from autograd_lite.statistics import statistics
+from examples import mnist_ann, mnist_mat
 
 from .test_drawing import X, Y, parts, weights, words, xor
 
@@ -233,7 +234,7 @@ def test_a_wrong_gradient_by_hand_is_marked() -> None:
     assert not report["W1"].ok
     assert report["W2"].ok
     shown = labels(ag.draw(loss, params, report=report))
-    assert shown["W1"][-1].startswith("! by hand: ")
+    assert shown["W1"][-1] == "! gradient by hand: wrong"
     assert [name for name, lines in shown.items() if lines[-1].startswith("!")] == ["W1"]
 
 
@@ -252,9 +253,43 @@ def test_the_operation_where_the_deviation_begins_is_marked(factor: Any, begins:
     d1 = d2 @ params["W2"].T * a1  # wrong: the slope of tanh is 1 - a1 ** 2
     manual = {"W1": X.T @ d1, "z1": d1, "z2": d2, "W2": a1.T @ d2}
     shown = labels(ag.draw(loss, params, report=ag.check_backprop(loss, params, manual)))
-    marked = {name: lines[-1] for name, lines in shown.items() if lines[-1].startswith("!")}
-    assert {"W1", "z1"} <= set(marked)
+    marked = {name: text for name, lines in shown.items() if "! " in (text := " ".join(lines))}
+    assert {"W1"} <= set(marked)
     assert [name for name, text in marked.items() if "the deviation begins here" in text] == [begins]
+
+
+def test_the_fault_of_document_2_is_marked_where_it_was_made() -> None:
+    rng = np.random.default_rng(0)
+    a0, t, params = rng.random((784, 1)), nn.one_hot(np.array([3]), 10, np.float64).T, mnist_ann.weights(rng)
+
+    def loss(p: Any) -> Any:
+        return mnist_ann.loss(a0, t, **p)
+
+    report = ag.check_backprop(loss, params, mnist_ann.posted(a0, t, **params))
+    graph = ag.draw(loss, params, report=report)
+    shown = labels(graph)
+    begins = [name for name, lines in shown.items() if any("the deviation begins here" in each for each in lines)]
+    assert begins == ["softmax"]
+    assert "softmax p is treated elementwise" in " ".join(" ".join(shown["softmax"]).split())
+    wrong = {name for name, lines in shown.items() if lines[-1] == "! gradient by hand: wrong"}
+    assert wrong == {"W1", "b1", "W2", "b2", "W3", "b3"}
+    line = next(each for each in graph.source.splitlines() if each.lstrip().startswith("softmax ["))
+    assert "right  d_z3 = p * (d_p - np.sum(d_p * p" in line  # what the line has to be, on hovering
+    assert "softmax" not in " ".join(" ".join(shown[name]) for name in wrong)
+
+
+def test_a_mark_stands_at_the_line_that_the_report_names() -> None:
+    rng = np.random.default_rng(0)
+    x, t, params = rng.random((1, 784)), nn.one_hot(np.array([3]), 10, np.float64), mnist_mat.weights(rng)
+
+    def loss(p: Any) -> Any:
+        return mnist_mat.loss(x, t, **p)
+
+    report = ag.check_backprop(loss, params, mnist_mat.posted(x, t, **params))
+    graph = ag.draw(loss, params, report=report)
+    marked = [each for each in graph.notes.verdicts if "begins here" in graph.notes.verdicts[each].mark]
+    lines = {each.place for each in graph.program.operations if not set(each.outputs).isdisjoint(marked)}
+    assert lines == {each.location.rstrip(")").rpartition("(")[2] for each in report.findings}
 
 
 def test_a_report_on_something_else_is_refused() -> None:
