@@ -297,16 +297,23 @@ def named(network: Network) -> dict[Variable, Variable]:
             taken.add(name)
             new[variable] = replace(variable, name=name, label=name, given=True)
 
+    names = [layer.z.name for layer in layers] + [layer.out.name for layer in layers]
+
+    def numbered(variable: Variable) -> bool:
+        """Whether the trace had to number a name: one variable of the user's took the values of several layers."""
+        return any(re.fullmatch(rf"{re.escape(re.sub(r'_[0-9]+$', '', variable.name))}_\d+", each) for each in names)
+
     for number, layer in enumerate(layers, 1):
         z, activation = layer.z, layer.activation
-        helpers = not z.given or (len(layers) > 1 and re.fullmatch(r"z(_\d+)?", z.name))
-        if helpers and z not in network.program.outputs:
+        if (not z.given or numbered(z)) and z not in network.program.outputs:
             call(z, f"z{number}")
         if activation is not None:
             y = activation.y
+            final = layer in network.last
             if not y.given or re.fullmatch(rf"_?{activation.kind}\w*?(_\d+)?", y.name):
-                final = layer in network.last
                 call(y, ("p" if activation.kind == "softmax" else "o") if final else f"a{number}")
+            elif numbered(y):
+                call(y, f"a{number}")
     return new
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from .anatomy import Network, network_of
 from .diagnosis import cause_of, site_of
 from .heads import heads_of
-from .mistakes import CATALOGUE, Mistake, Place
+from .mistakes import CATALOGUE, Mistake
 from .program import Program, Variable
 from .recording import Array
 from .replay import Impossible, Replay

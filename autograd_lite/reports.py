@@ -185,11 +185,12 @@ def compare(
     shapes: Iterable[tuple[int, ...]],
     tie: bool = False,
     known: float | None = None,
+    roundings: dict[str, float] | None = None,
 ) -> Report:
     """The report on `manual`. `nearest` lists the names from the loss backwards; `shapes` are those seen on the way,
     among which the size of the batch is looked for; `tie` says that ties were broken to get `generated`; `known` is the
-    scale if it is known already."""
-    pairs = {name: _pair(np.asarray(manual[name]), generated[name]) for name in manual}
+    scale if it is known already, `roundings` how far the generated gradients themselves are off."""
+    pairs = {name: _pair(np.asarray(manual[name]), generated[name], (roundings or {}).get(name, 0.0)) for name in manual}
     scale, common = _common_scale([pairs[name] for name in nearest]) if known is None else (known, True)
     largest = max((_size(pair.g) for pair in pairs.values() if np.all(np.isfinite(pair.g))), default=0.0)
     entries = {name: _judge(name, pair, scale, largest) for name, pair in pairs.items()}
@@ -202,9 +203,9 @@ def compare(
     return Report(entries, scale, meaning)
 
 
-def _pair(manual: Array, generated: Array) -> _Pair:
+def _pair(manual: Array, generated: Array, rounding: float = 0.0) -> _Pair:
     kinds = [np.zeros(0, each.dtype).real.dtype.char for each in (manual, generated)]
-    tolerance = max(TOLERANCES.get(kind, TOLERANCES["d"]) for kind in kinds)
+    tolerance = max(rounding, *(TOLERANCES.get(kind, TOLERANCES["d"]) for kind in kinds))
     wide = [each.astype(np.complex128 if each.dtype.kind == "c" else np.float64) for each in (manual, generated)]
     m, g = wide
     fault = None

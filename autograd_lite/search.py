@@ -29,6 +29,7 @@ from .replay import Delta, Given, Gradients, Impossible, Overrides, Rule, Site, 
 _AGAIN = 0.03  # what "everywhere" costs beyond one place
 _RANK = 0.002  # a commoner mistake is the cheaper explanation
 _UNEXPLAINED = 3.0
+_ALIKE = 0.35  # explanations whose costs differ by less are told together
 _BEYOND = 1.35  # how much dearer than the cheapest a hypothesis may be and still go on
 _WIDTH = 16
 _WAYS = 8
@@ -110,7 +111,7 @@ class Search:
         common: float | None,
         catalogue: Iterable[Mistake] = CATALOGUE,
         tick: Callable[[str], None] = lambda name: None,
-        seconds: float = 4.0,
+        seconds: float = 3.0,
     ) -> None:
         self.network = network
         self.replay = network.replay
@@ -142,14 +143,16 @@ class Search:
         for target in self.targets:
             self.tick(target.name)
             beam = self._next(beam, target)
-        best = beam[0]
+        beam = [self._second_look(each) for each in beam]
+        best = min(beam, key=lambda each: each.cost)
+        beam = [best, *(each for each in beam if each is not best)]
         best.ways = [way for each in beam if self._equal(each, best) for way in each.ways]
         best.ways = _clean(best.ways)
         return best
 
     @staticmethod
     def _equal(one: Hypothesis, best: Hypothesis) -> bool:
-        return one.cost <= best.cost + 0.25 and len(one.unexplained) == len(best.unexplained)
+        return one.cost <= best.cost + _ALIKE and len(one.unexplained) == len(best.unexplained)
 
     def _beginnings(self) -> Iterator[Hypothesis]:
         """No mistake, on the common scale and on one to be found; relus with >= where a value is exactly 0."""
@@ -179,6 +182,8 @@ class Search:
                 failing.append(each)
             else:
                 going.append(replace(each, scale=found[0], explained=(*each.explained, target.name)))
+                if each.scale is None and found[0] is not None:  # or it is off by a factor, and the scale is another
+                    going += self._extended(each, target, sizes=True)
         best = min((each.cost for each in going), default=math.inf)
         for each in failing:
             if each.cost + 1 > best + _BEYOND:
@@ -219,9 +224,12 @@ class Search:
 
     # ---- extending a hypothesis --------------------------------------------------------------------------------
 
-    def _extended(self, hypothesis: Hypothesis, target: Target) -> Iterator[Hypothesis]:
-        """A hypothesis with one more mistake, wherever that explains the gradient and loses none before it."""
+    def _extended(self, hypothesis: Hypothesis, target: Target, sizes: bool = False) -> Iterator[Hypothesis]:
+        """A hypothesis with one more mistake, wherever that explains the gradient and loses none before it; of the
+        `sizes` alone, with one that changes nothing but the size."""
         for candidate in self.candidates:
+            if sizes and not (candidate.made.mistake.size and target.variable is candidate.made.places[0].of):
+                continue
             new = self._with(hypothesis, candidate, target)
             if new is not None:
                 yield new
@@ -327,6 +335,19 @@ class Search:
             new.overrides = {**hypothesis.overrides, Total(target.variable): Rule((delta,), lambda g: g)}
             new.gradients = self.replay.back(new.overrides, hypothesis.gradients)
         return new
+
+    def _second_look(self, hypothesis: Hypothesis) -> Hypothesis:
+        """What was left unexplained may be explained by what was found further upstream."""
+        for name in hypothesis.unexplained:
+            target = next(each for each in self.targets if each.name == name)
+            rest = tuple(each for each in hypothesis.unexplained if each != name)
+            fits = self._fit(target, hypothesis.gradients, hypothesis.scale)
+            found = [replace(hypothesis, explained=(*hypothesis.explained, name))] if fits is not None else []
+            found += [] if found else self._extended(hypothesis, target)
+            if found:
+                best = min(found, key=lambda each: each.cost)
+                hypothesis = replace(best, unexplained=rest, cost=best.cost - _UNEXPLAINED, key=None)
+        return hypothesis
 
     # ---- the same in other words -------------------------------------------------------------------------------
 

@@ -62,7 +62,8 @@ class Mistake:
     """One kind of mistake. `rank` orders causes that data cannot tell apart: the commoner first.
 
     `free` mistakes have a coefficient c that the data determine: their gradient is affine in it. `everywhere` says
-    whether people make it at all places at once, `weight` how dear it is as an explanation.
+    whether people make it at all places at once, `weight` how dear it is as an explanation, and
+    `size` that it changes nothing but a gradient's size or sign.
     """
 
     name: ClassVar[str] = ""
@@ -70,6 +71,7 @@ class Mistake:
     free: ClassVar[bool] = False
     everywhere: ClassVar[bool] = True
     weight: ClassVar[float] = 1.0
+    size: ClassVar[bool] = False
 
     def places(self, network: Network) -> Iterator[Place]:
         """Every place of a network where it can be made."""

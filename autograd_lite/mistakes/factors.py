@@ -90,6 +90,7 @@ class Sign(Mistake):
 
     name = "sign"
     rank = 1
+    size = True
 
     def places(self, network: Network) -> Iterator[Place]:
         yield from places_of_size(network)
@@ -107,6 +108,7 @@ class LostFactor(Mistake):
 
     name = "factor"
     rank = 2
+    size = True
 
     def places(self, network: Network) -> Iterator[Place]:
         for factor in factors(network):

@@ -239,7 +239,8 @@ class BranchMistake(Mistake):
 
     def branches(self, network: Network) -> Iterator[tuple[Variable, list[Edge]]]:
         """The values used more than once, parameters and layers' values, with the uses."""
-        layers = {each for layer in network.layers for each in (layer.z, layer.out, layer.product.x)}
+        ends = {each for layer in network.last for each in (layer.z, layer.out)}  # beyond is the loss's own formula
+        layers = {each for layer in network.layers for each in (layer.z, layer.out, layer.product.x)} - ends
         for each, edges in network.replay.consumers.items():
             sent = [edge for edge in edges if edge in network.right.parts]
             if len(sent) > 1 and (each in network.program.inputs or each in layers):
