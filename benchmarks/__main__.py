@@ -1,104 +1,138 @@
-"""`python -m benchmarks`: one table of ratios, each network measured in a fresh process.
+"""`python -m benchmarks`: training steps against the same steps written by hand in NumPy, and in other libraries.
 
-    python -m benchmarks [NAME ...] [--rounds N] [--out FILE]
+    python -m benchmarks [NAME ...] [--quick] [--rounds N] [--processes N] [--limit SECONDS] [--out DIR]
 
-A ratio says how long a step takes against the hand-written NumPy step of the same network: 1.20x is a fifth longer.
-Machines differ and are noisy, so times alone say little. In each process the variants take turns, each turn long enough
-to time well, and a ratio is the median over the rounds. One thread; the allocator's thresholds are pinned, because the
-state of the heap alone was seen to move a ratio several-fold.
+A ratio says how long a step takes against the hand-written NumPy step of the same network: 1.20 is a fifth longer.
+Machines differ, so times alone say little. Each network is measured in fresh processes, on one core; in each the
+variants take turns, each turn long enough to time well, and a ratio is the median over the rounds, then over the
+processes. Times are the process's own, so that a busy machine changes little. The first step of each variant, which
+traces and compiles, and its memory are measured in a process of their own; what takes too long there, or crashes, is
+reported and left out of the turns. All variants return the loss.
+
+Ctrl-C ends it, and leaves what was measured.
+
+Read next: `cases.py` (what is measured), `running.py` (how).
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
-import statistics
-import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from .networks import NETWORKS
+from .cases import CASES
+from .running import Failed, Run, machine
+from .tables import TABLES, Result, about, markdown, text
 
-PINNED = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
-    "MALLOC_TOP_PAD_": str(1 << 26),
-}
-VARIANTS = ("by_hand", "modules", "plain", "compiled", "compiled_plain")
-TURN = 0.02  # seconds that one turn of one variant lasts
+QUICK = ("xor", "mnist_ann", "mnist_mat", "abs_sin", "heart", "mnist_relu", "lenet", "width_32")
 
 
-def measure(name: str, rounds: int) -> dict[str, Any]:
-    """Seconds a step of every variant of one network, and the ratios to the hand-written one, in this process."""
-    network = NETWORKS[name]()
-    steps = {variant: getattr(network, variant)()[0] for variant in VARIANTS}
-    counts = {}
-    for variant, step in steps.items():
-        step()
-        start = time.perf_counter()
-        for _ in range(10):
-            step()
-        counts[variant] = max(1, int(TURN / max((time.perf_counter() - start) / 10, 1e-7)))
-    seconds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    for _ in range(rounds):
-        for variant, step in steps.items():
-            start = time.perf_counter()
-            for _ in range(counts[variant]):
-                step()
-            seconds[variant].append((time.perf_counter() - start) / counts[variant])
-    ratios = {
-        variant: statistics.median(a / b for a, b in zip(seconds[variant], seconds["by_hand"], strict=True))
-        for variant in VARIANTS
-    }
-    microseconds = {variant: statistics.median(times) * 1e6 for variant, times in seconds.items()}
-    return {"network": network.name, "microseconds": microseconds, "ratios": ratios}
-
-
-def main() -> None:
-    """Measure the networks named on the command line, or all of them, and print the table."""
+def main() -> int:
+    """Measure the cases named on the command line, or all; print, save and draw the results. The exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios to hand-written NumPy steps.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(NETWORKS)} (default: all)")
-    parser.add_argument("--rounds", type=int, default=25, help="turns of each variant in a process (default 25)")
-    parser.add_argument("--processes", type=int, default=5, help="fresh processes a network; the median is printed")
-    parser.add_argument("--out", type=Path, help="also write the figures to this file, as JSON")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(CASES)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="about a minute: ratios alone, without torch.compile")
+    parser.add_argument("--rounds", type=int, help="turns of each variant in a process (default 25; quick: 5)")
+    parser.add_argument("--processes", type=int, help="fresh processes a case (default 3; quick: 1)")
+    parser.add_argument("--limit", type=float, default=150, metavar="SECONDS", help="for a first step (default 150)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default out/benchmarks; quick: out/benchmarks_quick")
     options = parser.parse_args()
-    if options.worker:
-        print(json.dumps(measure(options.worker, options.rounds)))
-        return
-    unknown = [name for name in options.names if name not in NETWORKS]
+    unknown = [name for name in options.names if name not in CASES]
     if unknown:
-        parser.error(f"no network is called {', '.join(unknown)}; choose from {', '.join(NETWORKS)}")
-    titles = "".join(f"{each.replace('_', ' '):>16}" for each in VARIANTS[1:])
-    print(f"{'network':32}{'by hand':>12}{titles}    (one thread; ratios to the step by hand)")
-    rows = []
-    for name in options.names or NETWORKS:
-        runs = [_fresh(name, options.rounds) for _ in range(options.processes)]
-        ratios = {v: statistics.median(run["ratios"][v] for run in runs) for v in VARIANTS}
-        by_hand = statistics.median(run["microseconds"]["by_hand"] for run in runs)
-        rows.append({"name": name, "network": runs[0]["network"], "by_hand_us": by_hand, "ratios": ratios})
-        shown = "".join(f"{ratios[each]:15.2f}x" for each in VARIANTS[1:])
-        print(f"{runs[0]['network']:32}{by_hand:9.0f} us{shown}", flush=True)
-    if options.out:
-        part = options.out.with_suffix(".part")
-        part.write_text(json.dumps(rows, indent=2) + "\n")
-        os.replace(part, options.out)
+        parser.error(f"no case is called {', '.join(unknown)}; choose from {', '.join(CASES)}")
+    quick = options.quick
+    names = options.names or (QUICK if quick else list(CASES))
+    out: Path = options.out or Path("out/benchmarks_quick" if quick else "out/benchmarks")
+    out.mkdir(parents=True, exist_ok=True)
+    machine_used = machine()
+    results: list[Result] = []
+    status = 0
+    print(about(machine_used), "", text(TABLES[0], []), sep="\n", flush=True)
+    with tempfile.TemporaryDirectory(prefix="benchmarks_") as cache:
+        progress = Progress(len(names))
+        run = Run(
+            rounds=options.rounds or (5 if quick else 25),
+            processes=options.processes or (1 if quick else 3),
+            limit=options.limit,
+            quick=quick,
+            cache=cache,
+            say=progress.say,
+        )
+        try:
+            for name in names:
+                try:
+                    results.append(run.case(name))
+                except Failed as failed:
+                    progress.clear()
+                    print(f"{name}: {failed}", file=sys.stderr)
+                    status = 1
+                else:
+                    progress.clear()
+                    print(text(TABLES[0], results[-1:], heading=False), flush=True)
+                    save(machine_used, results, out)
+                progress.done += 1
+        except KeyboardInterrupt:
+            progress.clear()
+            print(f"ended after {len(results)} of {len(names)} cases", file=sys.stderr)
+            status = 130
+    for table in TABLES[1:]:
+        if any(table.rows(results)):
+            print(f"\n{text(table, results)}")
+    if results:
+        print(f"\nsaved in {out}/: {', '.join(sorted(each.name for each in out.iterdir()))}")
+    return status
 
 
-def _fresh(name: str, rounds: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks", "--worker", name, "--rounds", str(rounds)]
-    done = subprocess.run(command, env=os.environ | PINNED, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"benchmarks: {name} failed:\n{done.stderr}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+class Progress:
+    """One line on a terminal that says what is being measured."""
+
+    def __init__(self, cases: int) -> None:
+        self.cases = cases
+        self.done = 0
+        self.start = time.monotonic()
+
+    def say(self, doing: str) -> None:
+        """Show what is being done."""
+        if sys.stderr.isatty():
+            passed = time.monotonic() - self.start
+            print(
+                f"\r\033[K{self.done} of {self.cases} done, {passed:.0f} s: {doing}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def save(machine: dict[str, Any], results: list[Result], out: Path) -> None:
+    """Write results.json, table.md and ratios.png, each whole or not at all."""
+    write(out / "results.json", json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+    tables = [markdown(table, results) for table in TABLES if any(table.rows(results))]
+    write(out / "table.md", "\n\n".join([about(machine), *tables]) + "\n")
+    if importlib.util.find_spec("matplotlib") is not None:
+        from .charts import draw  # an extra, and slow to import
+
+        part = out / "ratios.part.png"
+        draw(results, part)
+        os.replace(part, out / "ratios.png")
+
+
+def write(path: Path, content: str) -> None:
+    """A file that is replaced when its text is complete."""
+    part = path.with_suffix(".part")
+    part.write_text(content)
+    os.replace(part, path)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

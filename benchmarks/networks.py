@@ -3,9 +3,9 @@
 `by_hand` is what a competent person writes in NumPy: the repaired formulas, every intermediate computed once, the loss
 returned. `plain` is the forward pass alone, in NumPy expressions run on tensors. `modules` is the same network of nn
 layers. `compiled` and `compiled_plain` are these two as generated functions. All start from the same weights and must
-take the same step: a test holds them to it.
+take the same step: a test holds them to it. A step comes with a function that reads its parameters.
 
-Read next: `__main__.py`.
+Read next: `peers.py` (the same steps in other libraries), `cases.py` (what is measured).
 """
 
 from __future__ import annotations
@@ -21,9 +21,15 @@ import nn
 
 Array = np.ndarray[Any, Any]
 Step = Callable[[], float]
+Read = Callable[[], list[Array]]
 
 
-def sigmoid(z: Array) -> Array:
+def flipped(array: Array) -> Array:
+    """A weight (in, out) as a module holds it, (out, in), and back; biases and kernels are the same in both."""
+    return array.T if array.ndim == 2 else array
+
+
+def sigmoid(z: Any) -> Any:
     """The logistic function, as the documents write it."""
     return 1 / (1 + np.exp(-z))
 
@@ -36,43 +42,48 @@ class Network(ABC):
     rows: int
     rate = 0.01
     dtype: type = np.float64
-    biases = False
 
     def __init__(self, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
-        self.weights = [self.cast(rng.standard_normal(shape) / np.sqrt(shape[0])) for shape in shapes]
-        self.offsets = [np.zeros(shape[1], self.dtype) for shape in shapes] if self.biases else []
-        self.x = self.cast(rng.random((self.rows, self.sizes[0])))
+        self.parameters = self.start(rng)
+        self.x = self.inputs(rng)
         self.t = self.targets(rng)
 
-    def cast(self, array: Array) -> Array:
-        """In the network's dtype."""
-        return np.asarray(array, self.dtype)
+    def start(self, rng: np.random.Generator) -> list[Array]:
+        """The parameters that a step starts from, in the order of the modules; weights are (in, out)."""
+        shapes = zip(self.sizes, self.sizes[1:], strict=False)
+        return [self.cast(rng.standard_normal(shape) / np.sqrt(shape[0])) for shape in shapes]
+
+    def inputs(self, rng: np.random.Generator) -> Array:
+        """What the network is shown: numbers in [0, 1]."""
+        return self.cast(rng.random((self.rows, self.sizes[0])))
 
     def targets(self, rng: np.random.Generator) -> Array:
         """What the network is to learn: numbers in [0, 1]."""
         return self.cast(rng.random((self.rows, self.sizes[-1])))
 
-    @property
-    def parameters(self) -> list[Array]:
-        """Weights (in, out), then biases."""
-        return [*self.weights, *self.offsets]
+    def cast(self, array: Array) -> Array:
+        """In the network's dtype."""
+        return np.asarray(array, self.dtype)
 
     @abstractmethod
     def gradients(self, *parameters: Array) -> tuple[float, list[Array]]:
         """The loss and its gradients, derived by hand."""
 
     @abstractmethod
-    def forward(self, x: Any, t: Any, *parameters: Any) -> Any:
-        """The loss in plain NumPy expressions."""
+    def forward(self, x: Any, t: Any, *parameters: Any, np: Any = np, sigmoid: Any = sigmoid) -> Any:
+        """The loss in plain NumPy expressions; a peer that has NumPy's functions under its own name passes its own."""
 
     @abstractmethod
-    def model(self) -> tuple[nn.Module, Callable[..., Any]]:
-        """The network and its loss, of nn."""
+    def model(self, nn: Any, dtype: Any) -> tuple[Any, Callable[..., Any]]:
+        """The network and its loss, of `nn` or of torch.nn: the names are the same."""
 
-    def by_hand(self) -> tuple[Step, list[Array]]:
-        """The hand-written step, and the parameters that it updates."""
+    def module_targets(self) -> Array:
+        """The targets as the loss of a module takes them."""
+        return self.t
+
+    def by_hand(self) -> tuple[Step, Read]:
+        """The hand-written step."""
         parameters = [p.copy() for p in self.parameters]
         rate = self.rate
 
@@ -82,9 +93,9 @@ class Network(ABC):
                 parameter -= rate * gradient
             return float(loss)
 
-        return step, parameters
+        return step, lambda: parameters
 
-    def plain(self) -> tuple[Step, list[Array]]:
+    def plain(self) -> tuple[Step, Read]:
         """The plain forward pass on tensors, generated gradients, and the update."""
         parameters = [ag.tensor(p, requires_grad=True) for p in self.parameters]
         x, t = ag.tensor(self.x), ag.tensor(self.t)
@@ -97,26 +108,23 @@ class Network(ABC):
             optimizer.step()
             return loss.item()
 
-        return step, [p.data for p in parameters]
+        return step, lambda: [p.data for p in parameters]
 
-    def modules(self, compile: bool = False) -> tuple[Step, list[Array]]:
+    def modules(self, compile: bool = False) -> tuple[Step, Read]:
         """The network of nn layers, trained by nn.TrainStep."""
-        model, loss_fn = self.model()
-        layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-        for i, layer in enumerate(layers):
-            layer.weight.data = self.weights[i].T
-            if self.biases:
-                layer.bias.data = self.offsets[i]
-        parameters = [layer.weight.data.T for layer in layers] + [layer.bias.data for layer in layers if self.biases]
-        train = nn.TrainStep(model, loss_fn, nn.optim.SGD(model.parameters(), lr=self.rate), compile=compile)
+        model, loss_fn = self.model(nn, self.dtype)
+        parameters = list(model.parameters())
+        for parameter, start in zip(parameters, self.parameters, strict=True):
+            parameter.data = flipped(start)
+        train = nn.TrainStep(model, loss_fn, nn.optim.SGD(parameters, lr=self.rate), compile=compile)
         x, t = self.x, self.module_targets()
-        return lambda: train(x, t), parameters
+        return lambda: train(x, t), lambda: [flipped(p.data) for p in parameters]
 
-    def compiled(self) -> tuple[Step, list[Array]]:
+    def compiled(self) -> tuple[Step, Read]:
         """The network of nn layers, compiled."""
         return self.modules(compile=True)
 
-    def compiled_plain(self) -> tuple[Step, list[Array]]:
+    def compiled_plain(self) -> tuple[Step, Read]:
         """The plain forward pass on tensors, compiled together with its gradients and the update."""
         parameters = [ag.tensor(p, requires_grad=True) for p in self.parameters]
         train = nn.TrainStep(
@@ -126,42 +134,25 @@ class Network(ABC):
             compile=True,
         )
         x, t = self.x, self.t
-        return lambda: train(x, t), [p.data for p in parameters]
-
-    def module_targets(self) -> Array:
-        """The targets as the loss of nn takes them."""
-        return self.t
-
-    def linear(self, i: int) -> nn.Linear:
-        """The i-th layer of nn."""
-        return nn.Linear(self.sizes[i], self.sizes[i + 1], bias=self.biases, dtype=self.dtype)
-
-    def sigmoid_layers(self, last: bool = True) -> list[nn.Module]:
-        """Linear layers, each followed by a sigmoid (the last one only if `last`)."""
-        depth = len(self.sizes) - 1
-        layers: list[nn.Module] = []
-        for i in range(depth):
-            layers.append(self.linear(i))
-            if i < depth - 1 or last:
-                layers.append(nn.Sigmoid())
-        return layers
+        return lambda: train(x, t), lambda: [p.data for p in parameters]
 
 
 class SigmoidNetwork(Network):
     """Documents 1, 3, 4 and 5: sigmoid on every layer, no biases, a squared error."""
 
-    factor = 1.0  # of the squared error; `mean` divides by the rows
-    mean = False
+    mean = False  # or is it summed over the rows?
 
-    def forward(self, x: Any, t: Any, *parameters: Any) -> Any:
+    def forward(self, x: Any, t: Any, *parameters: Any, np: Any = np, sigmoid: Any = sigmoid) -> Any:
         for w in parameters:
-            x = 1 / (1 + np.exp(-(x @ w)))
-        error = self.factor * (x - t) ** 2
+            x = sigmoid(x @ w)
+        error = (x - t) ** 2
         return np.mean(error) if self.mean else np.sum(error)
 
-    def model(self) -> tuple[nn.Module, Callable[..., Any]]:
-        loss = nn.MSELoss(reduction="mean" if self.mean else "sum")
-        return nn.Sequential(*self.sigmoid_layers()), loss
+    def model(self, nn: Any, dtype: Any) -> tuple[Any, Callable[..., Any]]:
+        layers = []
+        for inputs, outputs in zip(self.sizes, self.sizes[1:], strict=False):
+            layers += [nn.Linear(inputs, outputs, bias=False, dtype=dtype), nn.Sigmoid()]
+        return nn.Sequential(*layers), nn.MSELoss(reduction="mean" if self.mean else "sum")
 
 
 class Xor(SigmoidNetwork):
@@ -232,32 +223,39 @@ class MnistAnn(Network):
         d1 = (d2 @ w2.T) * a1 * (1 - a1)
         return np.mean(e * e), [np.outer(self.x, d1), np.outer(a1, d2), np.outer(a2, d3)]
 
-    def forward(self, x: Any, t: Any, *parameters: Any) -> Any:
+    def forward(self, x: Any, t: Any, *parameters: Any, np: Any = np, sigmoid: Any = sigmoid) -> Any:
         w1, w2, w3 = parameters
-        a1 = 1 / (1 + np.exp(-(x @ w1)))
-        a2 = 1 / (1 + np.exp(-(a1 @ w2)))
+        a1 = sigmoid(x @ w1)
+        a2 = sigmoid(a1 @ w2)
         z3 = a2 @ w3
         shifted = np.exp(z3 - np.max(z3, axis=1, keepdims=True))
         p = shifted / np.sum(shifted, axis=1, keepdims=True)
         return np.mean((p - t) ** 2)
 
-    def model(self) -> tuple[nn.Module, Callable[..., Any]]:
-        return nn.Sequential(*self.sigmoid_layers(last=False), nn.Softmax(dim=1)), nn.MSELoss()
+    def model(self, nn: Any, dtype: Any) -> tuple[Any, Callable[..., Any]]:
+        first, second, third = (
+            nn.Linear(a, b, bias=False, dtype=dtype) for a, b in zip(self.sizes, self.sizes[1:], strict=False)
+        )
+        return nn.Sequential(first, nn.Sigmoid(), second, nn.Sigmoid(), third, nn.Softmax(dim=1)), nn.MSELoss()
 
 
 class MnistRelu(Network):
     """Document 6: relu, relu, softmax and cross-entropy, with biases, batches of 64 in float32."""
 
-    name, sizes, rows, dtype, biases = "784-300-75-10, 64 rows, f32", (784, 300, 75, 10), 64, np.float32, True
+    name, sizes, rows, dtype = "784-300-75-10, 64 rows, f32", (784, 300, 75, 10), 64, np.float32
+
+    def start(self, rng: np.random.Generator) -> list[Array]:
+        weights = super().start(rng)
+        return [each for w in weights for each in (w, np.zeros(w.shape[1], self.dtype))]
 
     def targets(self, rng: np.random.Generator) -> Array:
-        return self.cast(np.eye(10)[rng.integers(0, 10, self.rows)])
+        return self.cast(np.eye(self.sizes[-1])[rng.integers(0, self.sizes[-1], self.rows)])
 
     def module_targets(self) -> Array:
         return np.argmax(self.t, axis=1)
 
     def gradients(self, *parameters: Array) -> tuple[float, list[Array]]:
-        w1, w2, w3, b1, b2, b3 = parameters
+        w1, b1, w2, b2, w3, b3 = parameters
         a1 = np.maximum(self.x @ w1 + b1, 0)
         a2 = np.maximum(a1 @ w2 + b2, 0)
         z3 = a2 @ w3 + b3
@@ -269,10 +267,10 @@ class MnistRelu(Network):
         d3 = (p - self.t) / self.rows
         d2 = (d3 @ w3.T) * (a2 > 0)
         d1 = (d2 @ w2.T) * (a1 > 0)
-        return loss, [self.x.T @ d1, a1.T @ d2, a2.T @ d3, d1.sum(axis=0), d2.sum(axis=0), d3.sum(axis=0)]
+        return loss, [self.x.T @ d1, d1.sum(axis=0), a1.T @ d2, d2.sum(axis=0), a2.T @ d3, d3.sum(axis=0)]
 
-    def forward(self, x: Any, t: Any, *parameters: Any) -> Any:
-        w1, w2, w3, b1, b2, b3 = parameters
+    def forward(self, x: Any, t: Any, *parameters: Any, np: Any = np, sigmoid: Any = sigmoid) -> Any:
+        w1, b1, w2, b2, w3, b3 = parameters
         a1 = np.maximum(x @ w1 + b1, 0)
         a2 = np.maximum(a1 @ w2 + b2, 0)
         z3 = a2 @ w3 + b3
@@ -280,9 +278,17 @@ class MnistRelu(Network):
         log_p = z3 - np.log(np.sum(np.exp(z3), axis=1, keepdims=True))
         return -np.mean(np.sum(t * log_p, axis=1))
 
-    def model(self) -> tuple[nn.Module, Callable[..., Any]]:
-        layers = [self.linear(0), nn.ReLU(), self.linear(1), nn.ReLU(), self.linear(2)]
-        return nn.Sequential(*layers), nn.CrossEntropyLoss()
+    def model(self, nn: Any, dtype: Any) -> tuple[Any, Callable[..., Any]]:
+        first, second, third = (nn.Linear(a, b, dtype=dtype) for a, b in zip(self.sizes, self.sizes[1:], strict=False))
+        return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third), nn.CrossEntropyLoss()
+
+
+class Wide(MnistRelu):
+    """The sixth document's network with equal layers: how the cost grows with them."""
+
+    def __init__(self, width: int) -> None:
+        self.name, self.sizes = f"width {width:,}, 64 rows, f32", (width, width, width, 10)
+        super().__init__()
 
 
 NETWORKS: dict[str, type[Network]] = {

@@ -1,0 +1,119 @@
+"""What one process measures: the first step of one variant and its memory, or the steps of all variants in turns.
+
+    python -m benchmarks.measuring cold CASE VARIANT
+    python -m benchmarks.measuring turns CASE ROUNDS VARIANT ...
+
+`__main__.py` runs it, with the allocator's thresholds pinned. The result is the last line of the output, as JSON.
+Everything runs on one core, so that no library has more than one thread at work.
+
+Read next: `__main__.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from .cases import CASES, build
+from .networks import Step, Wide
+
+TURN = 0.02  # seconds that one turn of one variant lasts
+LEAST = 5  # rounds, however long they last; there are fewer than asked for when they last longer than
+LONGEST = 30.0  # seconds
+
+
+def cold(name: str, variant: str) -> dict[str, float | None]:
+    """Seconds of the first step, which traces and compiles, by the clock; and the peak of memory, in bytes.
+
+    Memory is what the process grew by, from before the step was built to after the last one. A small network comes
+    first, because loading and starting a library is no part of a step.
+    """
+    if variant.endswith("_scipy"):
+        importlib.import_module("scipy.linalg")
+    small, _ = build(Wide(8), variant)
+    small()
+    network = CASES[name]()
+    gc.collect()
+    before = _start_memory()
+    step, _ = build(network, variant)
+    start = time.perf_counter()
+    step()
+    first = time.perf_counter() - start
+    for _ in range(5):
+        step()
+    return {"first": first, "peak": _grown(before)}
+
+
+def turns(name: str, rounds: int, variants: list[str]) -> dict[str, list[float] | None]:
+    """Seconds a step of each variant, one figure a round; in a round each has one turn. None for what breaks down."""
+    network = CASES[name]()
+    steps: dict[str, Step] = {}
+    broken = []
+    for variant in variants:
+        try:
+            step, _ = build(network, variant)
+            step()
+        except Exception:
+            traceback.print_exc()
+            broken.append(variant)
+        else:
+            steps[variant] = step
+    times: dict[str, list[float]] = {variant: [] for variant in steps}
+    counts = {}
+    for variant, step in steps.items():
+        once = min(_seconds(step, 1) for _ in range(3))
+        counts[variant] = max(1, round(TURN / _seconds(step, max(1, round(TURN / 10 / once)))))
+    start = time.perf_counter()
+    for done in range(rounds):
+        if done >= LEAST and time.perf_counter() - start > LONGEST:
+            break
+        for variant, step in steps.items():
+            times[variant].append(_seconds(step, counts[variant]))
+    return times | dict.fromkeys(broken)
+
+
+def _seconds(step: Step, count: int) -> float:
+    """Seconds of this process a step: of all its threads, which share a core, and of nothing else on the machine."""
+    start = time.process_time()
+    for _ in range(count):
+        step()
+    return (time.process_time() - start) / count
+
+
+def _start_memory() -> int | None:
+    """Bytes in use, after giving back what is free and forgetting the peak so far; None where Linux is not."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+        return _status("VmRSS")
+    except (AttributeError, OSError):
+        return None
+
+
+def _grown(before: int | None) -> int | None:
+    return None if before is None else _status("VmHWM") - before
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def main(mode: str, name: str, *rest: str) -> None:
+    """Measure on one core, and print the result."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    result: Any = cold(name, *rest) if mode == "cold" else turns(name, int(rest[0]), list(rest[1:]))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
