@@ -8,7 +8,7 @@ Read next: `kernels.py` (how an operation is written), `emission.py` (a whole pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,11 @@ class Binder:
         self.targets = targets
         self.factors: dict[Variable, tuple[Array, Array]] = {}
         self.owed: set[Variable] = set()
+        self._made = {each: operation for operation in program.operations for each in operation.outputs}
+        self._readers: dict[Variable, list[Operation]] = {}
+        for operation in program.operations:
+            for each in operation.reads:
+                self._readers.setdefault(each, []).append(operation)
         self.roots: dict[Variable, set[Variable]] = {}
         self.last: dict[Variable, int] = {}
         self._taken = {each.name for each in (*program.inputs, *program.captured)}
@@ -155,6 +160,21 @@ class Binder:
     def _hold(self, variable: Variable, storage: Storage) -> None:
         storage.holders.add(variable)
         self._storage[variable] = storage
+
+    def partners(self, variable: Variable) -> Iterator[Array]:
+        """The arrays that a value will meet entry by entry in the operations that read it, or arrays that lie so."""
+        seen = {variable}
+        waiting = [each for operation in self._readers.get(variable, ()) for each in operation.reads]
+        while waiting:
+            each = waiting.pop()
+            if each in seen or each.shape != variable.shape:
+                continue
+            seen.add(each)
+            place = self.places.get(each)
+            if place is None:  # computed later, and as its own operands lie
+                waiting += self._made[each].reads
+            elif place.array is not None:
+                yield place.array
 
     def release(self, i: int, operation: Operation) -> None:
         """Give back the memory that this operation was the last to read."""

@@ -18,6 +18,7 @@ import numpy as np
 from .recording import Array
 
 _LETTERS = {"f": "s", "d": "d"}
+_LONG = 64  # entries of a column from which a rank-1 update is faster than a product
 
 
 class Call(NamedTuple):
@@ -52,7 +53,7 @@ def adding(c: Array, a: Array, b: Array, scaled: bool = False) -> Call | None:
         return None
     if not c.flags.f_contiguous:
         c, a, b = c.T, b.T, a.T
-    if a.shape[1] == 1 and not scaled:
+    if a.shape[1] == 1 and a.shape[0] >= _LONG and not scaled:
         name = letter + "ger"
         return Call(name, getattr(blas, name), (a[:, 0], b[0], 1, 1, c, 1, 1, 1), ())
     name = letter + "gemm"

@@ -30,6 +30,8 @@ _REDUCTIONS: dict[Any, np.ufunc] = {np.sum: np.add, np.mean: np.add, np.max: np.
 _FILLED: dict[Any, Any] = {np.zeros_like: 0, np.ones_like: 1}
 _BY_KEYWORD = frozenset({np.maximum, np.minimum})  # which take out= by position no more
 
+_RARE = 1 << 12  # entries from which a choice that may choose nothing is asked whether it does
+
 
 def writer(operation: Operation) -> Writer | None:
     """What writes an operation's result into given memory; None for what has to be called as it is."""
@@ -195,6 +197,8 @@ def _choice(code: Binder, i: int, operation: Operation) -> Place:
     if place.array is not no.array:
         code.write(np.copyto, [place.text, no.text])
     code.write(np.copyto, [place.text, yes.text, f"where={condition.text}"])
+    if condition.array is not None and condition.array.size >= _RARE:  # asking first costs less where nothing is chosen
+        code.lines[-1] = f"if {condition.text}.any(): {code.lines[-1]}"
     return place
 
 
@@ -231,7 +235,8 @@ def _product(code: Binder, i: int, operation: Operation) -> Place:
     if result in code.owed and a.array is not None and b.array is not None and a.storage and b.storage:
         code.factors[result] = a.array, b.array
         return Place(result.name)
-    place = code.result(i, operation, features_first=product_features_first(result.shape, a.array, b.array))
+    order = product_features_first(result.shape, a.array, b.array, code.partners(result))
+    place = code.result(i, operation, features_first=order)
     if len(result.shape) == 2 and place is not None and place.array is not None:
         if operation.inputs[0].shape[1] == 1 and outer_by_broadcasting(place.array):
             return _into(code, result, place, code.function(np.multiply), [a.text, b.text])

@@ -9,10 +9,13 @@ Read next: `emission.py`, which asks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .program import Variable
 from .recording import Array
 
 _ROW = 2048  # entries of a row from which a broadcast product is faster than a matrix product with one column
+_MIXED = 8  # times as long as transposing an entry for a product takes meeting one of another order
 _FEW = 256  # entries of a matrix below which it is, too
 
 
@@ -26,11 +29,14 @@ def features_first(array: Array | None) -> bool:
     return array is not None and array.flags.f_contiguous and not array.flags.c_contiguous
 
 
-def product_features_first(shape: tuple[int, ...], a: Array | None, b: Array | None) -> bool:
-    """How the product a @ b should lie.
+def product_features_first(
+    shape: tuple[int, ...], a: Array | None, b: Array | None, partners: Iterable[Array | None] = ()
+) -> bool:
+    """How the product a @ b should lie, which then meets `partners` entry by entry.
 
     BLAS takes the first factor of a row-by-row product in either order, and loses time on a second factor that lies
-    column by column, in proportion to its size. Column by column it is the same of the transposes, b.T @ a.T.
+    column by column, in proportion to its size. Column by column it is the same of the transposes, b.T @ a.T. Operands
+    that lie in different orders cost far more for each entry.
     """
     if tall(shape):
         return True
@@ -38,6 +44,12 @@ def product_features_first(shape: tuple[int, ...], a: Array | None, b: Array | N
         return False
     row_by_row = b.size if features_first(b) else 0
     column_by_column = 0 if features_first(a) else a.size
+    for each in partners:
+        if each is not None and each.shape == shape:
+            if features_first(each):
+                row_by_row += _MIXED * each.size
+            else:
+                column_by_column += _MIXED * each.size
     return column_by_column < row_by_row or (column_by_column == row_by_row and features_first(a))
 
 
