@@ -130,7 +130,10 @@ def _scene(program: Program, depth: int | None, repeats: bool, run: int) -> Scen
     titles: dict[tuple[str, ...], str] = {}
     merged = ""
     if repeats:
-        copies, titles, merged = _repeats(units, program)
+        copies, titles = _repeats(units, program)
+        copies = _side_by_side(copies, titles, program)
+        largest = max(map(len, copies), default=1)
+        merged = f", equal blocks drawn once (up to {TIMES}{largest:,})" * (largest > 1)
     if run:
         copies = _runs(copies, run)
     hidden = {each for each in program.captured if _inline(each, program)}
@@ -227,8 +230,8 @@ def _fingerprint(unit: _Unit, program: Program) -> Any:
     )
 
 
-def _repeats(units: list[_Unit], program: Program) -> tuple[list[list[_Unit]], dict[tuple[str, ...], str], str]:
-    """The units, equal ones of repeated blocks together; what the frames of such blocks are called; and how many."""
+def _repeats(units: list[_Unit], program: Program) -> tuple[list[list[_Unit]], dict[tuple[str, ...], str]]:
+    """The units, equal ones of repeated blocks together, and what the frames of such blocks are called."""
     keys: dict[Any, int] = {}
     sequence = [keys.setdefault(_fingerprint(unit, program), len(keys)) for unit in units]
     places: dict[int, list[int]] = defaultdict(list)
@@ -237,7 +240,6 @@ def _repeats(units: list[_Unit], program: Program) -> tuple[list[list[_Unit]], d
     rank = {at: i for each in places.values() for i, at in enumerate(each)}
     copies: list[list[_Unit]] = []
     titles: dict[tuple[str, ...], str] = {}
-    largest = 0
     at = 0
     while at < len(units):
         period, times = 1, 1
@@ -250,9 +252,8 @@ def _repeats(units: list[_Unit], program: Program) -> tuple[list[list[_Unit]], d
         if times == 1:
             copies.append(block)
             continue
-        largest = max(largest, times)
         copies += _merged(block, period, times, titles, len(copies))
-    return copies, titles, f", equal blocks drawn once (up to {TIMES}{largest:,})" * bool(largest)
+    return copies, titles
 
 
 def _times(sequence: list[int], at: int, period: int) -> int:
@@ -271,10 +272,7 @@ def _merged(
     starts = [each * period for each in order]
     shared = _common(unit.scope for unit in block)
     own = [_common(unit.scope for unit in block[start : start + period]) for start in starts]
-    differing = next((n for n in range(1, len(own[0]) + 1) if len({each[:n] for each in own}) == times), 0)
-    if differing:
-        first, last = called(own[0][:differing]), called(own[-1][:differing])
-        titles[own[0][:differing]] = f"{first} … {last} {TIMES}{times:,}"
+    differing = _entitled(own, titles)
     frame = (*shared, f"{TIMES}{times} {number}")
     if not differing and period > 1:
         titles[frame] = f"{TIMES}{times:,}"
@@ -283,6 +281,41 @@ def _merged(
         if not differing and period > 1:
             group[0].scope = (*frame, *group[0].scope[len(shared) :])
         yield group
+
+
+def _entitled(scopes: list[tuple[str, ...]], titles: dict[tuple[str, ...], str]) -> int:
+    """Give the frames of equal blocks, if each has one of its own, a title in common; at which depth they differ."""
+    differing = next((n for n in range(1, len(scopes[0]) + 1) if len({each[:n] for each in scopes}) == len(scopes)), 0)
+    if differing:
+        first, last = called(scopes[0][:differing]), called(scopes[-1][:differing])
+        titles[scopes[0][:differing]] = f"{first} … {last} {TIMES}{len(scopes):,}"
+    return differing
+
+
+def _side_by_side(copies: list[list[_Unit]], titles: dict[tuple[str, ...], str], program: Program) -> list[list[_Unit]]:
+    """What is left of equal chains, whose units may stand in any order: units that compute the same from the same."""
+    numbers: dict[Any, int] = {}
+    made: dict[Variable, Any] = {each: each for each in program.inputs}
+    alike: dict[int, list[int]] = defaultdict(list)
+    for at, group in enumerate(copies):
+        key: Any = at
+        if len(group) == 1:
+            reads = (made.get(each) for operation in group[0].operations for each in operation.reads)
+            key = _fingerprint(group[0], program), tuple(reads)
+        number = numbers.setdefault(key, len(numbers))
+        alike[number].append(at)
+        outputs = (each for unit in group for operation in unit.operations for each in operation.outputs)
+        made.update((each, (number, i)) for i, each in enumerate(outputs))
+    merged: dict[int, list[_Unit]] = {}
+    for places in alike.values():
+        if len(places) < REPEATS:
+            merged.update((at, copies[at]) for at in places)
+            continue
+        back = copies[places[0]][0].scope[:1] == (BACKWARD,)
+        group = [copies[at][0] for at in (reversed(places) if back else places)]
+        _entitled([each.scope for each in group], titles)
+        merged[places[0]] = group
+    return [merged[at] for at in sorted(merged)]
 
 
 def _common(scopes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -87,6 +87,7 @@ def _converted(svg: bytes, form: str) -> bytes:
             f'a .{form} needs Graphviz (apt install graphviz), or cairosvg (pip install "autograd-lite[pictures]") '
             "with the cairo library. Saving as .svg or .html works without."
         ) from None
+    svg = svg.replace(b"Helvetica,sans-Serif", b"DejaVu Sans Condensed")  # as wide, and with far more letters and signs
     convert = cairosvg.svg2png if form == "png" else cairosvg.svg2pdf
     converted: bytes = convert(bytestring=svg, **({"scale": 2.0} if form == "png" else {}))
     return converted

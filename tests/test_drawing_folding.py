@@ -69,6 +69,56 @@ def test_a_folded_picture_is_the_whole_one_laid_together(
     check(fold(program, depth, repeats, most))
 
 
+def late(x: Any, chains: int = 4) -> Any:
+    """Equal chains, each of which starts a step later than the one before: no block follows its like."""
+    functions = (np.exp, np.sin, np.tanh, np.cos, np.arctan)
+    h = [x] * chains
+    for moment in range(len(functions) + chains - 1):
+        for i in range(chains):
+            if 0 <= moment - i < len(functions):
+                h[i] = functions[moment - i](h[i])
+    return np.stack(h)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_equal_chains_side_by_side_are_drawn_once_in_whatever_order_they_were_computed(backward: bool) -> None:
+    scene = ag.draw(late, X, fold=True, backward=backward).scene()
+    check(scene)
+    forward = [(box.operation.primitive.name, box.times) for box in scene.boxes if box.operations and not box.back]
+    assert forward[:5] == [(name, 4) for name in ("exp", "sin", "tanh", "cos", "arctan")]
+    assert not any(link.again for links in scene.links.values() for link in links)
+    assert "up to \N{MULTIPLICATION SIGN} 4" in scene.note
+
+
+def test_chains_that_differ_or_are_two_stay_apart() -> None:
+    def f(x: Any) -> Any:
+        a, b, c = np.exp(x), np.sin(x), np.exp(x * 2)
+        return np.tanh(a) + np.cos(b) + np.tanh(c) + np.exp(x)
+
+    scene = ag.draw(f, X, fold=True).scene()
+    assert {box.times for box in scene.boxes} == {1}
+
+
+def test_heads_that_are_computed_in_turns_share_a_frame() -> None:
+    rng = np.random.default_rng(0)
+
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            self.heads = nn.ModuleList([nn.Linear(4, 4, rng=rng) for _ in range(3)])
+
+        def forward(self, x: Any) -> Any:
+            a = self.heads[0](x)
+            b = self.heads[1](x)
+            d = np.exp(x)
+            c = self.heads[2](x)
+            return np.tanh(a) + np.tanh(b) + d + np.tanh(c)
+
+    scene = ag.draw(Heads(), X, fold=True).scene()
+    check(scene)
+    assert list(scene.titles.values()) == ["heads.0 … heads.2 \N{MULTIPLICATION SIGN} 3"]
+    assert {box.name: box.times for box in scene.boxes if box.times > 1}.keys() >= {"tanh"}
+
+
 def test_equal_blocks_are_drawn_once() -> None:
     scene = ag.draw(tower(12), X, fold=True).scene()
     assert sorted(scene.titles.values()) == ["1.0 … 1.11 \N{MULTIPLICATION SIGN} 12"]
