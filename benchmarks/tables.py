@@ -51,7 +51,7 @@ def number(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """A time in at most six characters: 43 us, 1.2 ms, 35 s."""
-    unit, size = next((unit, size) for unit, size in (("us", 1e-6), ("ms", 1e-3), ("s", 1.0)) if seconds < 999.5 * size)
+    unit, size = ("us", 1e-6) if seconds < 999.5e-6 else ("ms", 1e-3) if seconds < 0.9995 else ("s", 1.0)
     return f"{seconds / size:.1f} {unit}" if seconds < 9.95 * size else f"{seconds / size:.0f} {unit}"
 
 
