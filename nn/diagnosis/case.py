@@ -53,6 +53,7 @@ class Case(Network):
         def whole(x: Any, y: Any) -> Any:
             return self.loss_fn(self.model(x), y)
 
+        assert self.output is not None  # a model that returns no array is told before its loss fails
         try:
             program = ag.trace(whole, self.few_x, self.few_y)
         except (ValueError, TypeError, IndexError) as error:
@@ -158,7 +159,10 @@ class Case(Network):
         """Whether fifty steps of Adam bring the loss well below that of the best constant answer."""
         for factor in (1.0, 10.0, 0.1):
             course = trial(self, None, factor, steps=50)
-            if course is not None and self.share_learned(course.last / self.scale) > 0.1:
+            if course is None:
+                return False
+            share = self.share_learned(course.last / self.scale)
+            if share > BEGUN or (np.isnan(share) and course.last < course.losses[0] - BEGUN * abs(course.losses[0])):
                 return True
         return False
 
@@ -202,7 +206,9 @@ class Case(Network):
     @cached_property
     def constant_loss(self) -> float:
         """The loss of the best answer that is the same for all records, as far as it is known; nan if it is not."""
-        losses = [self.loss_of(each) for each in self._constants()]
+        low, high = self.interval
+        within = [each for each in self._constants() if np.all((each >= low) & (each <= high))]
+        losses = [self.loss_of(each) for each in within]
         losses = [each for each in losses if np.isfinite(each)]
         return min(losses, default=float("nan"))
 
@@ -236,13 +242,12 @@ class Case(Network):
     @cached_property
     def learned(self) -> bool:
         """Whether the network answers much better than any constant: what it does well enough needs no remedy."""
-        if self.share_learned(self.loss) >= LEARNED:
-            return True
-        if self.labels is None or self.guesses is None:
-            return False
+        share = self.share_learned(self.loss)
+        if share >= LEARNED or share < 0 or self.labels is None or self.guesses is None:
+            return share >= LEARNED
         most = np.max(np.unique(self.labels, return_counts=True)[1]) / len(self.labels)
         right = np.mean(self.guesses == self.labels)
-        return bool(most < 1 and (right - most) / (1 - most) >= LEARNED)
+        return bool(right == 1 or (most < 1 and (right - most) / (1 - most) >= LEARNED))
 
 
 Check: TypeAlias = Callable[[Case], Iterator[Finding]]

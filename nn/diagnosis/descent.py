@@ -190,7 +190,7 @@ def rate_too_high(case: Case) -> Iterator[Finding]:
 def rate_too_low(case: Case) -> Iterator[Finding]:
     """A rate at which nothing moves, where a hundred times as much leads down."""
     rates = case.rates
-    if rates is None or case.learned or case.rate <= 0 or _decayed(case):
+    if rates is None or case.learned or len(case.records) < 2 or case.rate <= 0 or _decayed(case):
         return
     gain = rates.gain(1.0)
     for factor in (1e2, 1e4, 1e6):

@@ -74,7 +74,7 @@ def dead_units(case: Case) -> Iterator[Finding]:
             continue
         dead = np.all(columns == 0, axis=0)
         share = float(np.mean(dead))
-        if share == 1 or (share >= DEAD and len(dead) >= 8 and len(columns) >= 16 and not case.on_its_way):
+        if share == 1 or (share >= DEAD and len(dead) >= 6 and len(columns) >= 16 and not case.on_its_way):
             found.append((share, f"{dead.sum()} of {len(dead)} units of {each.name}", each.name))
     if not found:
         return
