@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .checks import check_backprop, gradcheck
     from .compiler import compile
     from .drawing import draw
+    from .exporting import export_onnx
     from .flattening import ravel
     from .mutation import mutate
     from .program import Program
@@ -33,14 +34,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Program", "Tensor", "backprop_source", "check_backprop", "checkpoint", "compile", "detect_anomaly", "draw",
-    "enable_grad", "grad", "gradcheck", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "mutate", "no_grad",
-    "primitive", "ravel", "scope", "tensor", "trace", "value_and_grad", "vjp", "watch",
+    "enable_grad", "export_onnx", "grad", "gradcheck", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp",
+    "mutate", "no_grad", "primitive", "ravel", "scope", "tensor", "trace", "value_and_grad", "vjp", "watch",
 ]  # fmt: skip
 
 _LATER = {
     "Program": "program", "backprop_source": "source", "check_backprop": "checks", "checkpoint": "recomputing",
-    "compile": "compiler", "draw": "drawing", "gradcheck": "checks", "mutate": "mutation", "ravel": "flattening",
-    "trace": "tracing", "watch": "watching",
+    "compile": "compiler", "draw": "drawing", "export_onnx": "exporting", "gradcheck": "checks", "mutate": "mutation",
+    "ravel": "flattening", "trace": "tracing", "watch": "watching",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ class CustomPrimitive(Primitive):
         self.__name__ = self.name
         self.__wrapped__ = function
         self.__module__ = function.__module__
+        self.onnx_form: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Compute on arrays; compute and record on tensors. Without rules, record what the function is made of."""
@@ -53,6 +54,21 @@ class CustomPrimitive(Primitive):
         elif arrays is None:
             arrays = joint.__code__.co_argcount - 2
         Primitive.__init__(self, self.function, rules, joint, arrays=arrays, name=self.name)
+
+    def def_onnx(self, form: Callable[..., Any]) -> None:
+        """Say what the function is in ONNX: `form(graph, *inputs, **settings)` adds nodes and gives back the result.
+
+        Without it `ag.export_onnx` takes the body apart. `onnx_graph.py` tells what the graph can do.
+
+        >>> import numpy as np, autograd_lite as ag
+        >>> @ag.primitive
+        ... def celu(x):
+        ...     return np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1)
+        >>> celu.def_onnx(lambda graph, x: graph("Celu", x))
+        >>> [node.op_type for node in ag.export_onnx(celu, np.ones(3, np.float32)).graph.node]
+        ['Celu']
+        """
+        self.onnx_form = form
 
 
 def primitive(function: Callable[..., Any]) -> CustomPrimitive:

@@ -47,8 +47,9 @@ def has_a_name(primitive: Primitive) -> bool:
     return primitive in WRITTEN or primitive.called in SIGNS or numpys_name(primitive) is not None
 
 
-def expanded(program: Program, args: tuple[Any, ...]) -> Program:
-    """A program with the bodies of its operations in their places, as far as they can be traced with these arguments.
+def expanded(program: Program, args: tuple[Any, ...], known: Callable[[Primitive], bool] = has_a_name) -> Program:
+    """A program with the bodies of its operations in their places, as far as they can be traced with these arguments;
+    those whose primitive is `known` stay.
 
     >>> import autograd_lite as ag
     >>> @ag.primitive
@@ -59,8 +60,8 @@ def expanded(program: Program, args: tuple[Any, ...]) -> Program:
     ['twice_1: float64[2] = x + x', 'exp: float64[2] = np.exp(twice_1)']
     """
     whole: set[Primitive] = set()
-    while any(not has_a_name(each.primitive) and each.primitive not in whole for each in program.operations):
-        program = rewrite(program, partial(_body, table=_values(program, args), whole=whole))
+    while any(not known(each.primitive) and each.primitive not in whole for each in program.operations):
+        program = rewrite(program, partial(_body, table=_values(program, args), whole=whole, known=known))
     return program
 
 
@@ -73,9 +74,15 @@ def _values(program: Program, args: tuple[Any, ...]) -> dict[Variable, Any]:
     return table
 
 
-def _body(state: Rewriter, operation: Operation, table: dict[Variable, Any], whole: set[Primitive]) -> Any:
+def _body(
+    state: Rewriter,
+    operation: Operation,
+    table: dict[Variable, Any],
+    whole: set[Primitive],
+    known: Callable[[Primitive], bool],
+) -> Any:
     primitive = operation.primitive
-    if has_a_name(primitive) or primitive in whole:
+    if known(primitive) or primitive in whole:
         return operation
     original = next(each for each in state.program.operations if each.outputs is operation.outputs)
     if draws(operation):

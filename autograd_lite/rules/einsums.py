@@ -15,7 +15,7 @@ from .index import SCATTER, Slot
 from .shape import array
 
 
-def _terms(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
+def terms(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     """The labels of every operand and of the result, ellipses spelled out."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
@@ -35,11 +35,11 @@ def _terms(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
 
 def _gradients(g: Any, y: Any, *operands: Any, subscripts: str, optimize: Any = False) -> tuple[Any, ...]:
     """For each operand: the result's gradient times the other operands, summed over what the operand does not have."""
-    terms, result = _terms(subscripts, [np.ndim(x) for x in operands])
+    labels, result = terms(subscripts, [np.ndim(x) for x in operands])
     found = []
-    for k, (term, x) in enumerate(zip(terms, operands, strict=True)):
+    for k, (term, x) in enumerate(zip(labels, operands, strict=True)):
         others = [each for i, each in enumerate(operands) if i != k]
-        theirs = [each for i, each in enumerate(terms) if i != k]
+        theirs = [each for i, each in enumerate(labels) if i != k]
         own = "".join(dict.fromkeys(term))
         known = "".join(label for label in own if label in result or any(label in each for each in theirs))
         part = np.einsum(",".join([result, *theirs]) + "->" + known, g, *others, optimize=optimize)

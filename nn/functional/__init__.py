@@ -3,6 +3,7 @@
 Read next: `dense.py`, `activations.py`, `losses.py`.
 """
 
+from . import onnx_forms as _onnx_forms  # noqa: F401  # tells each function what it is in ONNX
 from .activations import (
     elu,
     erf,
