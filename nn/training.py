@@ -59,21 +59,25 @@ class TrainStep:
         self.optimizer = optimizer
         self.finite = finite
         self._compiled: CompiledStep | None = None
+        self._first_half: CompiledStep | None = None
+        self._last: CompiledStep | None = None
         if compile:
             from .compiled import CompiledStep  # the compiler is loaded when it is asked for
 
-            self._compiled = CompiledStep(model, loss_fn, optimizer, finite)
+            self._last = self._compiled = CompiledStep(model, loss_fn, optimizer, finite)
+            self._first_half = CompiledStep(model, loss_fn, optimizer, updates=False)
 
     @property
     def source(self) -> str:
-        """The generated code of the step; raises RuntimeError before the first one, and without compile=True."""
-        if self._compiled is None:
+        """The generated code that ran last; raises RuntimeError before the first step, and without compile=True."""
+        if self._last is None:
             raise RuntimeError("TrainStep.source: this step is not compiled; pass compile=True.")
-        return self._compiled.source
+        return self._last.source
 
     def __call__(self, x: Any, y: Any) -> float:
         """Train on one batch; the loss is the one before the update."""
         if self._compiled is not None:
+            self._last = self._compiled
             loss_before: float = self._compiled(x, y)
             return loss_before
         loss = self.gradients(x, y)
@@ -84,6 +88,10 @@ class TrainStep:
 
     def gradients(self, x: Any, y: Any) -> float:
         """The first half of a step: the loss of a batch, and its gradients in the parameters' `.grad`."""
+        if self._first_half is not None:
+            self._last = self._first_half
+            found: float = self._first_half(x, y)
+            return found
         # Nothing can change the batch within this call, so it needs no private copy.
         if type(x) is np.ndarray:
             x = constant(x)

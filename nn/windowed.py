@@ -226,7 +226,7 @@ class _BatchNorm(Module):
             with ag.no_grad():
                 self.num_batches_tracked[...] = self.num_batches_tracked + 1
             if momentum is None:  # the plain average of all batches so far
-                momentum = 1 / float(self.num_batches_tracked)
+                momentum = 1 / self.num_batches_tracked.astype(x.dtype)
         return F.batch_norm(
             x,
             self.running_mean,

@@ -52,10 +52,13 @@ def cross_entropy(
             )
         return _from_probabilities(input, target, weight, axis, reduction, label_smoothing)
     _check_shapes("cross_entropy", input, target, axis)
-    if input.ndim == 2 and weight is None and not label_smoothing and _all_count(target, ignore_index):
-        if reduction == "mean":
-            return cross_entropy_of_labels(input, target)
-        return cross_entropy_of_labels(input, target, reduction=reduction)
+    if input.ndim == 2 and weight is None and not label_smoothing:
+        if _labels(target) is None:
+            return cross_entropy_of_labels(input, target, reduction=reduction, ignore_index=ignore_index)
+        if _all_count(target, ignore_index):
+            if reduction == "mean":
+                return cross_entropy_of_labels(input, target)
+            return cross_entropy_of_labels(input, target, reduction=reduction)
     scores = log_softmax_along(input, axis=axis)
     return _weighted("cross_entropy", scores, target, weight, axis, ignore_index, reduction, label_smoothing)
 
@@ -77,18 +80,35 @@ def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int =
 
 
 @ag.primitive
-def cross_entropy_of_labels(scores: Any, labels: Any, *, reduction: str = "mean") -> Any:
+def cross_entropy_of_labels(
+    scores: Any, labels: Any, *, reduction: str = "mean", ignore_index: int | None = None
+) -> Any:
     """The logarithm of the sum of exp(scores), minus the label's score: scores (N, C), labels (N,)."""
+    keep = None if ignore_index is None else labels != ignore_index
     if isinstance(labels, np.ndarray):
-        _check_labels("cross_entropy", labels, np.logical_or(labels < 0, labels >= scores.shape[1]), scores.shape[1])
+        bad = np.logical_or(labels < 0, labels >= scores.shape[1])
+        _check_labels("cross_entropy", labels, bad if keep is None else bad & keep, scores.shape[1])
+        if keep is not None and reduction == "mean" and not keep.any():
+            raise _none_counts("cross_entropy", labels, ignore_index)
     shifted = scores - np.maximum.reduce(scores, axis=1, keepdims=True)
-    losses = np.log(np.add.reduce(np.exp(shifted), axis=1)) - shifted[np.arange(len(labels)), labels]
+    at = labels if keep is None else np.where(keep, labels, 0)
+    losses = np.log(np.add.reduce(np.exp(shifted), axis=1)) - shifted[np.arange(len(labels)), at]
+    if keep is not None:
+        losses = np.where(keep, losses, 0)
+        if reduction == "mean":
+            return np.add.reduce(losses) / np.add.reduce(keep.astype(scores.dtype))
     return reduced("cross_entropy", losses, reduction, labels)
 
 
-def _of_labels_rule(g: Any, y: Any, scores: Any, labels: Any, *, reduction: str = "mean") -> Any:
+def _of_labels_rule(
+    g: Any, y: Any, scores: Any, labels: Any, *, reduction: str = "mean", ignore_index: int | None = None
+) -> Any:
     """softmax(scores), minus 1 at the label."""
-    each = share(g, labels, reduction)
+    if ignore_index is None:
+        each = share(g, labels, reduction)
+    else:
+        keep = (labels != ignore_index).astype(scores.dtype)
+        each = (g / np.add.reduce(keep) if reduction == "mean" else g) * keep
     hot = np.reshape(labels, (-1, 1)) == np.arange(scores.shape[1])
     return (np.reshape(each, (-1, 1)) if each.ndim else each) * (softmax_along(scores) - hot)
 
@@ -159,7 +179,7 @@ def _weighted(
     if reduction != "mean":
         return reduced(who, losses, reduction, target)
     if labels is not None and not (labels != ignore_index).any():
-        raise ValueError(f"{who}: no label of shape {target.shape} counts (ignore_index={ignore_index}): no mean.")
+        raise _none_counts(who, target, ignore_index)
     return np.add.reduce(losses, axis=None) / np.add.reduce(factor, axis=None)
 
 
@@ -194,8 +214,11 @@ def _labels(target: Any) -> Any:
 
 def _all_count(target: Any, ignore_index: int) -> bool:
     """Whether no label is `ignore_index`."""
-    labels = _labels(target)
-    return labels is None or not np.logical_or.reduce(labels == ignore_index, axis=None)
+    return not np.logical_or.reduce(_labels(target) == ignore_index, axis=None)
+
+
+def _none_counts(who: str, target: Any, ignore_index: int | None) -> ValueError:
+    return ValueError(f"{who}: no label of shape {target.shape} counts (ignore_index={ignore_index}): no mean.")
 
 
 def _check_shapes(who: str, input: Any, target: Any, axis: int) -> None:

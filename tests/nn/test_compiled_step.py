@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import autograd_lite as ag
+import autograd_lite.blas
 import nn
 import nn.deferred
 import nn.products
@@ -43,6 +44,13 @@ def normalised() -> nn.Module:
     )  # fmt: skip
 
 
+def averaged() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(3, 6, dtype=np.float64), nn.BatchNorm1d(6, momentum=None, dtype=np.float64), nn.Tanh(),
+        nn.Linear(6, 2, dtype=np.float64),
+    )  # fmt: skip
+
+
 def layer_normalised() -> nn.Module:
     return nn.Sequential(
         nn.Linear(3, 6, dtype=np.float64), nn.LayerNorm(6, dtype=np.float64), nn.GELU(),
@@ -58,7 +66,8 @@ def dropped() -> nn.Module:
 
 
 MODELS: dict[str, Build] = {
-    "dense": dense, "tied": Tied, "batch norm": normalised, "layer norm": layer_normalised, "dropout": dropped,
+    "dense": dense, "tied": Tied, "batch norm": normalised, "batch norm, averaged": averaged,
+    "layer norm": layer_normalised, "dropout": dropped,
 }  # fmt: skip
 
 OPTIMIZERS: dict[str, Callable[[Any], nn.optim.Optimizer]] = {
@@ -146,6 +155,7 @@ def straight(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Every product goes straight into its weight, however small, in each of the two ways."""
     for name in ("SMALLEST", "SMALLEST_WITH_BLAS"):
         monkeypatch.setattr(nn.products, name, 0)
+    monkeypatch.setattr(autograd_lite.blas, "_LONG", 0)
     if request.param == "without SciPy":
         monkeypatch.setitem(sys.modules, "scipy.linalg", None)  # which makes importing it fail
         return ""
@@ -185,7 +195,7 @@ STRAIGHT: dict[str, Build] = {**MODELS, "transposed": Transposed, "factored": Fa
 def test_models_straight(name: str, rows: int, straight: str) -> None:
     pair = Pair(STRAIGHT[name])
     for k in range(4):
-        pair.step(*batch(max(rows, 1 + (name == "batch norm")), seed=k))  # of one row there is no variance
+        pair.step(*batch(max(rows, 1 + ("batch norm" in name)), seed=k))  # of one row there is no variance
     if name == "dense":
         called = ("dger(-lr" if rows == 1 else "dgemm(-lr") if straight else "_factor, lr"
         assert called in pair.steps[1].source
@@ -406,6 +416,46 @@ def test_labels_are_checked_in_every_step(loss: Any) -> None:
     pair.step(x, np.array([0, 1, -100, 0, 0, 1]))
     with pytest.raises(IndexError, match="label 2"):
         pair.steps[1](x, np.array([0, 1, 1, 0, 0, 2]))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("first", [-100, 1])
+def test_ignored_labels(first: int, reduction: str) -> None:
+    pair = Pair(lambda: nn.Linear(3, 4, dtype=np.float64), loss=nn.CrossEntropyLoss(reduction=reduction))
+    x = batch()[0]
+    for k in (first, 2, -100):
+        pair.step(x, np.array([0, 3, k, 2, 0, k]))
+    if reduction == "mean":
+        for step in pair.steps:
+            with pytest.raises(ValueError, match="no label of shape"):
+                step(x, np.full(6, -100))
+    for step in pair.steps:
+        with pytest.raises(IndexError, match="label 4"):
+            step(x, np.array([0, -100, 2, 3, 4, 0]))
+
+
+def test_a_class_that_is_ignored() -> None:
+    pair = Pair(lambda: nn.Linear(3, 4, dtype=np.float64), loss=nn.CrossEntropyLoss(ignore_index=2))
+    for k in range(3):
+        pair.step(batch(seed=k)[0], np.array([0, 3, 2, 2, 0, k]))
+
+
+def test_gradients_alone_are_compiled_too() -> None:
+    pair = Pair(dense)
+    for k in range(3):
+        before = copy.deepcopy(pair.models[1].state_dict())
+        losses = [step.gradients(*batch(seed=k)) for step in pair.steps]
+        assert type(losses[1]) is float
+        np.testing.assert_allclose(losses[1], losses[0], rtol=1e-12)
+        for name, value in pair.models[1].state_dict().items():
+            np.testing.assert_array_equal(value, before[name])
+        pair.compare()
+        assert "d_p0_weight" in pair.steps[1].source
+        assert "lr" not in pair.steps[1].source
+        for each in pair.optimizers:
+            each.step()
+        pair.step(*batch(seed=k))
+        assert "lr" in pair.steps[1].source
 
 
 def test_a_nan_target_is_named_and_nothing_is_trained() -> None:
