@@ -15,7 +15,7 @@ from .findings import ERROR, HINT, WARNING, Finding
 from .records import Array
 
 FLAT = 0.02  # a slope below this share of its largest counts as none
-SATURATED = 0.5  # the share of a layer's values
+SATURATED = 0.4  # the share of a layer's values
 DEAD = 0.6  # the share of a layer's units
 TOO_LARGE, TOO_SMALL = 5.0, 0.05  # how much larger or smaller a layer's sums are than its inputs
 
