@@ -39,12 +39,14 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def _linear_input(g: Any, y: Any, x: Any, w: Any, b: Any = None) -> Any:
+    """g weight."""
     if w.ndim == 1:
         return np.expand_dims(g, -1) * w
     return np.dot(g, w) if g.ndim == 2 else g @ w
 
 
 def _linear_weight(g: Any, y: Any, x: Any, w: Any, b: Any = None) -> Any:
+    """g^T input, summed over the rows."""
     if x.ndim == 2 and w.ndim == 2:
         return np.dot(g.T, x)
     if w.ndim == 1:
