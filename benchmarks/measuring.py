@@ -3,10 +3,10 @@
     python -m benchmarks.measuring cold CASE VARIANT
     python -m benchmarks.measuring turns CASE ROUNDS VARIANT ...
 
-`__main__.py` runs it, with the allocator's thresholds pinned. The result is the last line of the output, as JSON.
+`running.py` runs it, with the allocator's thresholds pinned. The result is the last line of the output, as JSON.
 Everything runs on one core, so that no library has more than one thread at work.
 
-Read next: `__main__.py`.
+Read next: `running.py`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ from typing import Any
 from .cases import CASES, build
 from .networks import Step, Wide
 
+try:
+    import resource
+except ImportError:  # where Unix is not
+    resource = None  # type: ignore[assignment]
+
 TURN = 0.02  # seconds that one turn of one variant lasts
 LEAST = 5  # rounds, however long they last; there are fewer than asked for when they last longer than
 LONGEST = 30.0  # seconds
 
 
 def cold(name: str, variant: str) -> dict[str, float | None]:
-    """Seconds of the first step, which traces and compiles, by the clock; and the peak of memory, in bytes.
+    """Seconds of the first step, which traces and compiles, and the peak of memory, in bytes.
 
     Memory is what the process grew by, from before the step was built to after the last one. A small network comes
     first, because loading and starting a library is no part of a step.
@@ -44,9 +49,7 @@ def cold(name: str, variant: str) -> dict[str, float | None]:
     gc.collect()
     before = _start_memory()
     step, _ = build(network, variant)
-    start = time.perf_counter()
-    step()
-    first = time.perf_counter() - start
+    first = _seconds(step, 1)
     for _ in range(5):
         step()
     return {"first": first, "peak": _grown(before)}
@@ -81,11 +84,19 @@ def turns(name: str, rounds: int, variants: list[str]) -> dict[str, list[float] 
 
 
 def _seconds(step: Step, count: int) -> float:
-    """Seconds of this process a step: of all its threads, which share a core, and of nothing else on the machine."""
-    start = time.process_time()
+    """Seconds a step, of all threads of this process, which share a core, and of compilers that it has called."""
+    start = _used()
     for _ in range(count):
         step()
-    return (time.process_time() - start) / count
+    return (_used() - start) / count
+
+
+def _used() -> float:
+    """Seconds of the processor: they do not pass while the machine does something else."""
+    if resource is None:
+        return time.process_time()
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _start_memory() -> int | None:

@@ -35,6 +35,16 @@ def test_compiling_never_pays_off_where_it_is_slower() -> None:
     assert "never" in text(TABLES[3], [result(torch={"seconds": 0.1, "ratio": 1.0})])
 
 
+def test_compiling_is_held_against_the_same_code_run_eagerly_and_against_the_step_by_hand() -> None:
+    one = result(
+        by_hand={"ratio": 1.0, "seconds": 0.15},
+        torch={"ratio": 2.0, "seconds": 0.3},
+        torch_compile={"ratio": 0.5, "seconds": 0.1, "first": 2.05},
+    )
+    eager, by_hand = (dict(zip(t.columns, next(t.rows([one]))[1:], strict=True)) for t in TABLES[3:])
+    assert (eager["torch_compile"], by_hand["torch_compile"]) == ("10", "40")
+
+
 def test_every_table_fits_120_columns() -> None:
     for table in TABLES:
         lines = text(table, [result(), result(torch={"failed": ">150 s"})]).splitlines()
