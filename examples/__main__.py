@@ -41,20 +41,25 @@ def main(arguments: list[str] | None = None) -> int:
     notes: list[str] = []
     codes = [0]
     start = time.perf_counter()
-    for document, seed in _runs(options):
-        code, result, note = _one(document, seed, out / document.name / f"seed-{seed}", options)
-        if note and note not in notes:
-            notes.append(note)
-        if result is not None:
-            found.setdefault(document.name, []).append(result)
-        codes.append(code)
-        if code == INTERRUPTED:
-            break
+    try:
+        for document, seed in _runs(options):
+            code, result, note = _one(document, seed, out / document.name / f"seed-{seed}", options)
+            if note and note not in notes:
+                notes.append(note)
+            if result is not None:
+                found.setdefault(document.name, []).append(result)
+            codes.append(code)
+            if code == INTERRUPTED:
+                break
+    except KeyboardInterrupt:  # between two runs
+        codes.append(INTERRUPTED)
+    if INTERRUPTED in codes:
+        notes.append("Interrupted: --resume goes on from here.")
     lines = [line for results in found.values() for line in _lines(results)]
     if lines:
         print("\n" + table(lines))
         write_file(out / "table.json", _json(lines, options))
-    print("\n".join(["", *notes]) if notes else "")
+    print("\n".join(["", *notes]))
     seeds = sum(len(results) for results in found.values())
     print(f"{seeds} runs of {len(found)} documents in {_clock(time.perf_counter() - start)}; all files are in {out}.")
     return max(codes)
@@ -75,11 +80,12 @@ def _one(
     """One run: its exit code, its result as plain data, and a line on why there is none."""
     wanted = {"seed": seed, "quick": options.quick, "as_posted": options.as_posted, "interrupted": False}
     path = folder / "result.json"
-    if options.resume and path.exists():
-        earlier = json.loads(path.read_text())
-        if all(earlier.get(name) == value for name, value in wanted.items()) and options.epochs is None:
-            say(f"{document.name:<12}seed {seed:<4}as before")
-            return int(not earlier["reached"]), earlier, ""
+    if options.resume and options.epochs is None and path.exists():
+        with contextlib.suppress(ValueError):  # of a file that is damaged: then the run is made again
+            earlier = json.loads(path.read_text())
+            if all(earlier[name] == value for name, value in wanted.items()):
+                say(f"{document.name:<12}seed {seed:<4}as before")
+                return int(not earlier["reached"]), earlier, ""
     resume = options.resume and not options.as_posted
     given = vars(options) | {"seed": seed, "out": str(folder), "resume": resume}
     log = io.StringIO()
@@ -93,7 +99,7 @@ def _one(
     write_file(folder / "log.txt", log.getvalue().encode())
     if run.code == INTERRUPTED:
         say(f"{document.name:<12}seed {seed:<4}interrupted")
-        return run.code, None, "Interrupted: --resume goes on from here."
+        return run.code, None, ""
     reached = "; ".join(str(figure).partition(", required")[0] for figure in run.figures)
     say(f"{document.name:<12}seed {seed:<4}{_clock(spent):>8}  {reached}")
     return run.code, run.result(), ""

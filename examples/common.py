@@ -28,6 +28,7 @@ import nn
 from nn.curves import curve_png
 from nn.run_files import write_file
 from nn.saving import CheckpointError
+from nn.stopping import Interruption
 
 from .data import BadInput, Split, mnist
 from .figures import Figure, shown
@@ -71,7 +72,10 @@ class Document:
         except KeyboardInterrupt:
             print("\nInterrupted: what there is gets saved, and --resume goes on from there.")
             run.code = INTERRUPTED
-        run.save()
+        with Interruption() as held:
+            run.save()
+        if held.asked:
+            run.code = INTERRUPTED
         return run
 
 

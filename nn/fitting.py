@@ -115,11 +115,13 @@ def fit(
                 history.stopped |= callback(run) is True
             if files is not None:
                 files.after_epoch()
-            history.interrupted = interruption.asked and run.epoch < epochs and not history.stopped
+            history.interrupted = interruption.asked
         if files is not None:
             files.close()
+        history.interrupted |= interruption.asked
     if history.interrupted and files is not None:
-        print(f"fit: interrupted in epoch {run.epoch + 1}; {files.last} is saved, resume=True goes on from it.")
+        place = f"in epoch {run.epoch + 1}" if run.batch else f"after epoch {run.epoch}"
+        print(f"fit: interrupted {place}; {files.last} is saved, resume=True goes on from it.")
     return history
 
 

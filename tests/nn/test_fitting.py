@@ -115,7 +115,7 @@ def test_resume_is_exact_from_every_batch_boundary(
         else:
             first["loss_fn"] = Interrupting(call)
         history = nn.fit(**first, out=folder)
-        assert history.interrupted or call > calls - 3
+        assert history.interrupted
         again = parts(2, kind)  # another beginning, all of which the checkpoint replaces
         history = nn.fit(**again, out=folder, resume=True)
         assert not history.interrupted
