@@ -17,10 +17,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby, takewhile
-from typing import Any
+from typing import Any, TypeAlias
 
 from .program import BACKWARD, Operation, Program, Variable
-from .rendering import literal
+from .rendering import literal, spoken
 
 FEW = 60  # operations: a picture of so few is drawn as it is
 REPEATS = 3  # so many equal blocks are one
@@ -89,20 +89,27 @@ def leaves(program: Program) -> Iterable[Variable]:
 
 def fold(program: Program, depth: int | None = None, repeats: bool | None = None, most: int | None = 200) -> Scene:
     """The scene of a program, its frames folded below `depth`, equal blocks merged (None: if there are more than a few
-    operations), and not many more than `most` boxes (None: however many)."""
+    operations), and not many more than `most` boxes (None: however many). Where nothing is asked for, the way back of
+    more than a few operations is folded to modules."""
+    automatic = repeats is None and depth is None
     if repeats is None:
         repeats = len(program.operations) > FEW
-    scene = _scene(program, depth, repeats, 0)
+    scene = _scene(program, (depth, depth), repeats, 0)
     if scene.note and depth is not None:
         scene.note = scene.note.removesuffix(".") + ", and a greater depth."
+    deepest = max((_depth(each.scope) for each in scene.boxes), default=0)
+    if automatic and len(scene.boxes) > FEW and any(each.back for each in scene.boxes):
+        for shallower in range(deepest, 0, -1):
+            scene = _scene(program, (None, shallower), repeats, 0)
+            if len(scene.boxes) <= FEW:
+                break
     if most is None or len(scene.boxes) <= most:
         return scene
-    deepest = max((_depth(each.scope) for each in scene.boxes), default=0)
     for shallower in range(min(deepest, depth or deepest) - 1, 0, -1):
-        scene = _scene(program, shallower, repeats, 0)
+        scene = _scene(program, (shallower, shallower), repeats, 0)
         if len(scene.boxes) <= most:
             return scene
-    shallowest = 1 if deepest else None  # no repeats now: small blocks would cut the runs short
+    shallowest = (1, 1) if deepest else (None, None)  # no repeats now: small blocks would cut the runs short
     units = sum(bool(each.operations) for each in _scene(program, shallowest, False, 0).boxes)
     return _scene(program, shallowest, False, max(2, -(-2 * units // most)))
 
@@ -124,8 +131,11 @@ class _Unit:
     key: Any = None
 
 
-def _scene(program: Program, depth: int | None, repeats: bool, run: int) -> Scene:
-    units = _visits(program, depth)
+Depths: TypeAlias = tuple[int | None, int | None]  # down to which frames are shown, on the way forward and back
+
+
+def _scene(program: Program, depths: Depths, repeats: bool, run: int) -> Scene:
+    units = _visits(program, depths)
     copies: list[list[_Unit]] = [[each] for each in units]
     titles: dict[tuple[str, ...], str] = {}
     merged = ""
@@ -156,19 +166,15 @@ def _scene(program: Program, depth: int | None, repeats: bool, run: int) -> Scen
     return scene
 
 
-def _visits(program: Program, depth: int | None) -> list[_Unit]:
+def _visits(program: Program, depths: Depths) -> list[_Unit]:
     """Single operations, and one unit for every stay in a frame that lies too deep."""
-    if depth is None:
-        return [_Unit([each], each.scope) for each in program.operations]
-
-    def cut(scope: tuple[str, ...]) -> tuple[str, ...]:
-        return scope[: depth + (scope[:1] == (BACKWARD,))]
-
-    units = []
+    units: list[_Unit] = []
     for scope, group in groupby(program.operations, key=lambda each: each.scope):
         stay = list(group)
-        outer = cut(scope)
-        if _depth(scope) < depth or not outer:
+        back = scope[:1] == (BACKWARD,)
+        depth = depths[back]
+        outer = scope if depth is None else scope[: depth + back]
+        if depth is None or _depth(scope) < depth or not outer:
             units += [_Unit([each], scope) for each in stay]
         elif units and units[-1].title and (*units[-1].scope, units[-1].title) == (*outer[:-1], called(outer)):
             units[-1].operations += stay
@@ -191,7 +197,7 @@ def _runs(copies: list[list[_Unit]], length: int) -> list[list[_Unit]]:
         for start in range(0, len(members), length):
             part = [unit for copy in members[start : start + length] for unit in copy]
             operations = [operation for unit in part for operation in unit.operations]
-            names = list(dict.fromkeys(str(each.primitive.name) for each in operations))
+            names = list(dict.fromkeys(spoken(each.primitive) for each in operations))
             title = ", ".join(names[:4]) + ", …" * (len(names) > 4)
             runs.append([_Unit(operations, scope, title) if len(part) > 1 else part[0]])
     return runs

@@ -52,11 +52,23 @@ def _text(rule: Callable[..., Any]) -> tuple[tuple[str, ...], str]:
     if code is None:
         return (), str(getattr(rule, "__name__", type(rule).__name__))
     parameters = code.co_varnames[: code.co_argcount]
-    body = _lambda_body(rule) if code.co_name == "<lambda>" else None
+    body = _lambda_body(rule) if code.co_name == "<lambda>" else _only_return(rule)
     if body is not None:
         return parameters, body
     described = (inspect.getdoc(rule) or "").partition("\n")[0].rstrip(".")
+    described = described[:1].lower() + described[1:] if described[1:2].islower() else described
     return (), described or f"{code.co_name.strip('_')}(g, y, …)"
+
+
+def _only_return(rule: Callable[..., Any]) -> str | None:
+    """What a function returns, if it does nothing else."""
+    code = rule.__code__
+    for node in ast.walk(_parsed(code.co_filename)):
+        if isinstance(node, ast.FunctionDef) and node.name == code.co_name and node.lineno == code.co_firstlineno:
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            only = body[0] if len(body) == 1 else None
+            return ast.unparse(only.value) if isinstance(only, ast.Return) and only.value is not None else None
+    return None
 
 
 def _lambda_body(rule: Callable[..., Any]) -> str | None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .folding import Box, Scene, called
+from .folding import Box, Scene, called, fold
 from .formulas import local_derivatives
 from .pictures import against, dot_text, frame_names, heat, labelled
 from .program import Variable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .drawing import Graph
 
 _DEPTHS = 4  # so many foldings are drawn beforehand
+_MOST = 300  # operations that are also drawn unfolded
 
 
 def page(graph: Graph | None, sections: Sequence[dict[str, Any]] = (), title: str = "") -> str:
@@ -40,7 +41,7 @@ def page(graph: Graph | None, sections: Sequence[dict[str, Any]] = (), title: st
 
 
 def _views(graph: Graph) -> Any:
-    """The picture as it was asked for, and folded to smaller depths."""
+    """The picture as it was asked for, folded to smaller depths, and not folded at all."""
     scene = graph.scene()
     scenes = {"as drawn": scene}
     deepest = max((len(frame) for frame in frame_names(scene)), default=0)
@@ -48,6 +49,8 @@ def _views(graph: Graph) -> Any:
         shallower = graph.scene(depth)
         if len(shallower.boxes) < len(scene.boxes):
             scenes[f"frames to depth {depth}"] = scene = shallower
+    if graph.scene().note and len(graph.program.operations) <= _MOST:
+        scenes["every operation"] = fold(graph.program, None, False, None)
     for title, each in scenes.items():
         svg = render(dot_text(each, graph.notes), "svg").decode()
         names = frame_names(each)

@@ -21,7 +21,7 @@ import numpy as np
 from .folding import TIMES, Box, Link, Scene, called
 from .formulas import local_derivatives
 from .program import BACKWARD, UNKNOWN, Operation, Program, Variable
-from .rendering import DOT, RAISED, as_mathematics, literal, order_matters
+from .rendering import DOT, RAISED, as_mathematics, literal, order_matters, spoken
 from .statistics import Statistics, complaint
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ _STYLES: dict[str, dict[str, str]] = {
     "constant": {"shape": "note", "color": _GREY, "fillcolor": "#F0F0F0"},
     "operation": {},
     "output": {"color": _GREEN, "fillcolor": "#D9F2E8", "peripheries": "2"},
-    "gradient": {"color": _PURPLE},
-    "gradient output": {"color": _PURPLE, "fillcolor": "#F7E3F0", "peripheries": "2"},
+    "gradient": {},
+    "gradient output": {"fillcolor": "#F7E3F0", "peripheries": "2"},
     "folded": {"shape": "folder", "style": "filled", "fillcolor": "#ECECF6"},
 }
 _LONGEST, _WIDTH = 80, 44  # characters: of an operation in a label, of a line that says what is wrong
@@ -85,7 +85,7 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
     frames: dict[tuple[str, ...], Digraph] = {(): Digraph(name=program.name)}
     graph = frames[()]
     graph.attr(rankdir="TB", bgcolor="white", nodesep="0.3", ranksep="0.35", fontname="Helvetica", newrank="true")
-    graph.attr("node", shape="box", style="rounded,filled", color="#444444", fillcolor="white", margin="0.16,0.06")
+    graph.attr("node", shape="box", style="rounded,filled", color="#444444", fillcolor="white", margin="0.2,0.06")
     graph.attr("node", fontname="Helvetica", fontsize="10")
     graph.attr("edge", color="#555555", arrowsize="0.7", fontname="Helvetica", fontsize="9")
 
@@ -106,6 +106,8 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
     for box in scene.boxes:
         kind = _kind(box, outputs)
         attributes = dict(_STYLES[kind])
+        if box.back and box.operations:
+            attributes["color"] = _PURPLE
         classes = ["named"] if _is_named(box) else []
         if notes.values:
             fill = heat(box.shown, notes.values, notes)
@@ -311,7 +313,7 @@ def _lines(box: Box, scene: Scene, notes: Notes) -> tuple[list[str], int]:
 def _contents(box: Box) -> str:
     """What a folded box holds: its operations, by name where they are few, and its parameters."""
     operations = box.operations[: len(box.operations) // box.times]
-    names = list(dict.fromkeys(str(each.primitive.name) for each in operations))
+    names = list(dict.fromkeys(spoken(each.primitive) for each in operations))
     what = ", ".join(names) if len(operations) <= 3 else f"{len(operations):,} operations"
     parameters = sum(each.kind == "parameter" for each in box.leaves) // box.times
     return what + f", {parameters} parameter{'s' * (parameters != 1)}" * bool(parameters)

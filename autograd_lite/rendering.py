@@ -157,7 +157,7 @@ def as_mathematics(primitive: Primitive, inputs: Sequence[Any], settings: dict[s
         return f"as {np.dtype(settings['dtype']).name}"
     if function in (np.power, operator.pow) and type(inputs[1]) is int:
         return f"{_bracketed(operands[0])}{operands[1].translate(RAISED)}"
-    word = SIGNS.get(function, ("", ""))[1] or _WORDS.get(primitive.label) or _name(primitive)
+    word = SIGNS.get(function, ("", ""))[1] or _WORDS.get(primitive.label) or spoken(primitive)
     sign = function in SIGNS or word == "@"
     if sign and len(operands) == 2:
         plain = operands[0] == operands[1] == DOT
@@ -178,7 +178,7 @@ def as_mathematics(primitive: Primitive, inputs: Sequence[Any], settings: dict[s
     return f"{head} {rest}".rstrip()
 
 
-def _name(primitive: Primitive) -> str:
+def spoken(primitive: Primitive) -> str:
     """A function's name: NumPy's as it is, another in words."""
     return str(primitive.name) if primitive.label.startswith("np.") else str(primitive.name).replace("_", " ")
 

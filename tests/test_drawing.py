@@ -85,10 +85,10 @@ def test_the_dot_text_of_a_small_network() -> None:
     assert source.replace(f":{line + 2}:", ":2:").replace(f":{line + 3}:", ":3:") == (
         "digraph f {\n"
         "\tbgcolor=white fontname=Helvetica newrank=true nodesep=0.3 rankdir=TB ranksep=0.35\n"
-        '\tnode [color="#444444" fillcolor=white margin="0.16,0.06" shape=box style="rounded,filled"]\n'
+        '\tnode [color="#444444" fillcolor=white margin="0.2,0.06" shape=box style="rounded,filled"]\n'
         "\tnode [fontname=Helvetica fontsize=10]\n"
         '\tedge [arrowsize=0.7 color="#555555" fontname=Helvetica fontsize=9]\n'
-        '\tx [label="x\\nfloat64[4, 3]" class=named color="#0072B2" fillcolor="#DCEEF9" shape=ellipse]\n'
+        '\tx [label="x\\nfloat64[4, 3]" class=named color="#0072B2" fillcolor="#DCEEF9" margin="0.04,0.02" shape=ellipse]\n'
         "\tx -> z\n"
         "\tz -> W [dir=back]\n"
         '\tmultiply [label="2 × z\\nfloat64[4, 2]" tooltip="test_drawing.py:3: return np.sum(2 * z, axis=1)"]\n'  # noqa: RUF001  # the sign in the picture
