@@ -46,10 +46,10 @@ class Diagnosis:
     `notes` say what could not be looked at, and what it would take.
 
     >>> from nn.diagnosis.findings import Diagnosis, Finding
-    >>> print(Diagnosis([Finding("one class", "All 9 are a 3.", "Shuffle.", "the output", 0.9)], "9 rows"))
+    >>> print(Diagnosis([Finding("one class for all", "All 9 are a 3.", "Shuffle.", "the output", 0.9)], "9 rows"))
     nn.diagnose: 1 finding (9 rows)
     <BLANKLINE>
-    1. one class  [warning, 90% sure]  the output
+    1. one class for all  [warning, 90% sure]  the output
        All 9 are a 3.
        -> Shuffle.
     """
