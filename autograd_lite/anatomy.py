@@ -40,7 +40,9 @@ def recognised(program: Program, args: tuple[Any, ...]) -> Program:
     replay = Replay(program, args)
     found: dict[Variable, tuple[Primitive, Variable, dict[str, Any]]] = {}
     for z in (*program.inputs, *(each for step in program.operations for each in step.outputs)):
-        if z in replay.active and z.shape and z.dtype.kind == "f":
+        maker = replay.makers.get(z)
+        opposite = maker is not None and program.operations[maker].primitive.called is np.negative  # 1 - a is no layer
+        if z in replay.active and z.shape and z.dtype.kind == "f" and not opposite:
             for y in _made_of(replay, z):
                 kind = _kind(replay, z, y)
                 # a softmax of z - max(z) is one of z, the first; but the sigmoid of a sigmoid is one of the last
@@ -305,7 +307,8 @@ def named(network: Network) -> dict[Variable, Variable]:
 
     for number, layer in enumerate(layers, 1):
         z, activation = layer.z, layer.activation
-        if (not z.given or numbered(z)) and z not in network.program.outputs:
+        odd = z.name == "z" and any(re.fullmatch(r"z\d+", each) for each in names)  # z1, z2, and a helper's z
+        if (not z.given or odd or numbered(z)) and z not in network.program.outputs:
             call(z, f"z{number}")
         if activation is not None:
             y = activation.y

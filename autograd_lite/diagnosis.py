@@ -61,8 +61,7 @@ def diagnose(
     if not targets or all(report[each.name].ok for each in targets):
         return None
     common = _common(report, targets)
-    if common is None:  # any scale explains a single number, so these wait until one is known
-        targets.sort(key=lambda each: not each.informative)
+    targets.sort(key=lambda each: not each.informative)  # any scale explains a single number: it waits for one
     with _Progress(len(targets)) as progress:
         found = Search(network, targets, common, tick=progress.tick).run()
     Told(network, report, found, targets).tell()
@@ -301,7 +300,9 @@ def _location(network: Network, site: Site) -> str:
         operation = network.operations[edges[0].operation if edges or maker is None else maker]
     settings = {key: each for key, each in operation.settings.items() if each is not None}
     shown = as_python(operation.primitive, operation.inputs, settings, lambda each: _spelt(network, each))
-    return f"{', '.join(each.name for each in operation.outputs)} = {shown}  ({operation.place})"
+    names = ", ".join(each.name for each in operation.outputs)
+    given = any(each.given for each in operation.outputs)
+    return f"{names} = {shown}  ({operation.place})" if given else f"{shown}  ({operation.place})"
 
 
 # ---- what would tell causes apart ----------------------------------------------------------------------------------

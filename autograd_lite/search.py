@@ -29,8 +29,9 @@ from .replay import Delta, Given, Gradients, Impossible, Overrides, Rule, Site, 
 _AGAIN = 0.03  # what "everywhere" costs beyond one place
 _RANK = 0.002  # a commoner mistake is the cheaper explanation
 _UNEXPLAINED = 3.0
+_OTHER_SCALE = 0.3  # what it costs that most gradients are off by a factor, and not the others
 _ALIKE = 0.35  # explanations whose costs differ by less are told together
-_BEYOND = 1.35  # how much dearer than the cheapest a hypothesis may be and still go on
+_BEYOND = 1.65  # how much dearer than the cheapest a hypothesis may be and still go on
 _WIDTH = 16
 _WAYS = 8
 
@@ -87,6 +88,8 @@ class Hypothesis:
     gradients: Gradients
     scale: float | None
     cost: float
+    start: Overrides = field(default_factory=dict)  # the sides that are taken of kinks
+    settled: bool = True  # the scale was known from the beginning
     explained: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
     key: Any = field(default=None)
@@ -128,8 +131,10 @@ class Search:
     # ---- what may be wrong -------------------------------------------------------------------------------------
 
     def _candidates(self, catalogue: Iterable[Mistake]) -> Iterator[Candidate]:
+        unknown = set(self.network.program.inputs).difference(each.variable for each in self.targets)
         for mistake in catalogue:
-            for places in _groups(mistake, list(mistake.places(self.network))):
+            told = [each for each in mistake.places(self.network) if each.of not in unknown]
+            for places in _groups(mistake, told):
                 made = Made(mistake, places)
                 overrides = made.overrides(self.network)
                 touched = frozenset().union(*(self.replay.touched(site) for site in overrides))
@@ -146,9 +151,17 @@ class Search:
         beam = [self._second_look(each) for each in beam]
         best = min(beam, key=lambda each: each.cost)
         beam = [best, *(each for each in beam if each is not best)]
-        best.ways = [way for each in beam if self._equal(each, best) for way in each.ways]
-        best.ways = _clean(best.ways)
+        ways = [way for each in beam if self._equal(each, best) for way in each.ways if self._holds(way, each)]
+        best.ways = _clean(ways or best.ways)
         return best
+
+    def _holds(self, way: Way, hypothesis: Hypothesis) -> bool:
+        """Whether a way that gave the same gradients when it was found still does."""
+        if len(hypothesis.ways) == 1:
+            return True
+        gradients = self._by(way, hypothesis).gradients
+        explained = (each for each in self.targets if each.name not in hypothesis.unexplained)
+        return all(self._fit(each, gradients, hypothesis.scale) is not None for each in explained)
 
     @staticmethod
     def _equal(one: Hypothesis, best: Hypothesis) -> bool:
@@ -165,12 +178,26 @@ class Search:
             starts.append(kinks)
         for overrides in starts:
             gradients = self.replay.back(overrides, self.network.right)
-            if self.common is not None:
-                yield Hypothesis([()], overrides, gradients, self.common, 0.0)
-            if any(each.informative for each in self.targets):
-                yield Hypothesis([()], overrides, gradients, None, 0.0 if self.common is None else 0.3)
-            elif self.common is None:
-                yield from (Hypothesis([()], overrides, gradients, sign, 0.0) for sign in (1.0, -1.0))
+            for scale, cost in self._scales(gradients):
+                yield Hypothesis([()], overrides, gradients, scale, cost, overrides, scale is not None)
+
+    def _scales(self, gradients: Gradients) -> Iterator[tuple[float | None, float]]:
+        """The scales to begin with and what they cost: the common one, one to be found, and that of each gradient that
+        fits by itself."""
+        rest = 0.0 if self.common is None else _OTHER_SCALE
+        if self.common is not None:
+            yield self.common, 0.0
+        if not any(each.informative for each in self.targets):
+            yield from ((sign, rest) for sign in (1.0, -1.0))
+            return
+        yield None, rest
+        known = [] if self.common is None else [self.common]
+        for target in self.targets[1:]:
+            found = self._fit(target, gradients, None)
+            scale = None if found is None else found[0]
+            if scale is not None and not any(math.isclose(scale, each, rel_tol=1e-6) for each in known):
+                known.append(scale)
+                yield scale, _OTHER_SCALE
 
     def _next(self, beam: list[Hypothesis], target: Target) -> list[Hypothesis]:
         """The hypotheses after one more gradient."""
@@ -188,12 +215,16 @@ class Search:
         for each in failing:
             if each.cost + 1 > best + _BEYOND:
                 continue
-            for new in self._extended(each, target):
+            for new in self._extended_in_any_way(each, target):
                 going.append(new)
                 best = min(best, new.cost)
-        if not going:
-            for each in failing[:3]:
-                going += self._by_pairs(each, target)
+                if each.scale is None and new.scale is not None:
+                    going += self._extended(replace(new, scale=None), target, sizes=True)
+        for each in failing[:3]:
+            if each.cost + 2 <= best + _ALIKE:
+                for new in self._by_pairs(each, target):
+                    going.append(new)
+                    best = min(best, new.cost)
         if not going:
             going = [self._given_up(each, target) for each in failing[:4]]
         return self._merged(going)
@@ -234,6 +265,21 @@ class Search:
             if new is not None:
                 yield new
 
+    def _extended_in_any_way(self, hypothesis: Hypothesis, target: Target) -> list[Hypothesis]:
+        """The extensions of a hypothesis, or of what gave the same gradients so far and may no longer."""
+        found = list(self._extended(hypothesis, target))
+        for way in hypothesis.ways[1:]:
+            if not found:
+                found = list(self._extended(self._by(way, hypothesis), target))
+        return found
+
+    def _by(self, way: Way, hypothesis: Hypothesis) -> Hypothesis:
+        """A hypothesis in another of its ways."""
+        overrides = dict(hypothesis.start)
+        for made in way:
+            overrides.update(made.overrides(self.network))
+        return replace(hypothesis, ways=[way], overrides=overrides, gradients=self.replay.back(overrides), key=None)
+
     def _with(self, hypothesis: Hypothesis, candidate: Candidate, target: Target) -> Hypothesis | None:
         if target.variable not in candidate.touched or not hypothesis.overrides.keys().isdisjoint(candidate.overrides):
             return None
@@ -247,6 +293,8 @@ class Search:
                 overrides = {**hypothesis.overrides, **made.overrides(self.network)}
             part = self.replay.back(overrides, hypothesis.gradients, (target.variable,))
             found = self._fit(target, part, hypothesis.scale)
+            if found is None and not hypothesis.settled:
+                found = self._fit(target, part, None)  # the scale was found with this mistake unknown
             if found is None:
                 return None
             gradients = self.replay.back(overrides, hypothesis.gradients)
@@ -264,6 +312,8 @@ class Search:
             gradients,
             scale,
             hypothesis.cost + made.cost,
+            hypothesis.start,
+            hypothesis.settled,
             (*hypothesis.explained, target.name),
             hypothesis.unexplained,
         )
@@ -281,8 +331,10 @@ class Search:
         m, (start, end) = target.manual.ravel(), ends
         direction = end - start
         unknowns = 1 if hypothesis.scale is not None else 2
-        if _size(direction) <= self.generated_noise or (m.size <= unknowns and np.any(start)):
+        if _size(direction) <= self.generated_noise or m.size < unknowns:
             return None
+        if m.size == unknowns and target.variable is not made.places[0].of:
+            return None  # one number more would not have to fit
         if hypothesis.scale is not None:
             return float(direction @ (m / hypothesis.scale - start) / (direction @ direction))
         solved, _, rank, _ = np.linalg.lstsq(np.stack([start, direction], axis=1), m, rcond=1e-10)
@@ -293,12 +345,13 @@ class Search:
         reach = [
             each
             for each in self.candidates
-            if target.variable in each.touched
-            and not each.made.mistake.free
-            and hypothesis.overrides.keys().isdisjoint(each.overrides)
+            if target.variable in each.touched and hypothesis.overrides.keys().isdisjoint(each.overrides)
         ]
         reach = sorted(reach, key=lambda each: each.made.cost)
-        pairs = [(i, j) for j in range(len(reach)) for i in range(j)]
+        free = [each.made.mistake.free for each in reach]  # its coefficient is found when the other is in place
+        pairs = [
+            (j, i) if free[i] else (i, j) for j in range(len(reach)) for i in range(j) if not free[i] or not free[j]
+        ]
         first: dict[int, Hypothesis | None] = {}
         best = math.inf
         for i, j in sorted(pairs, key=lambda pair: reach[pair[0]].made.cost + reach[pair[1]].made.cost):
@@ -340,6 +393,8 @@ class Search:
         """What was left unexplained may be explained by what was found further upstream."""
         for name in hypothesis.unexplained:
             target = next(each for each in self.targets if each.name == name)
+            if target.variable not in self.network.program.inputs:
+                continue  # the given delta stands in its own place
             rest = tuple(each for each in hypothesis.unexplained if each != name)
             fits = self._fit(target, hypothesis.gradients, hypothesis.scale)
             found = [replace(hypothesis, explained=(*hypothesis.explained, name))] if fits is not None else []

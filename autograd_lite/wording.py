@@ -21,11 +21,11 @@ from .anatomy import Network
 from .expressions import Written, plainly
 from .lifting import lift
 from .naming import distinct
-from .passes import shortened
-from .program import BACKWARD, Variable
+from .passes import common_subexpressions, dead_code, simplify, undetached
+from .program import BACKWARD, Operation, Variable
 from .recording import Array
 from .replay import Delta, Edge, Forward, Gradients, Impossible, Overrides, Read, Rule, Site, Stale, Total
-from .rewriting import renamed
+from .rewriting import Rewriter, renamed, rewrite
 from .tensors import apply
 from .tracing import recorded
 
@@ -123,10 +123,13 @@ class _Names:
         for edge in self.network.replay.consumers.get(variable, ()):
             if edge not in self.network.right.parts:
                 continue
+            rule = overrides.get(edge)
+            if rule is not None and rule.function is np.zeros_like and len(self.network.replay.consumers[variable]) > 1:
+                continue  # a use that is left out
             part = self._part(edge, overrides)
             total = part if total is None else total + part
         if variable is self.network.replay.root:
-            return np.ones(variable.shape)
+            return variable.dtype.type(1)
         return np.zeros(variable.shape) if total is None else total
 
     def _part(self, edge: Edge, overrides: Overrides) -> Any:
@@ -158,7 +161,8 @@ def _line(target: str, expression: Callable[[_Names], Any], network: Network, gr
 def _written(program: Any, target: str) -> str:
     """A program of one result as an assignment, with the lines before it that it needs."""
     back = tuple(replace(each, scope=(BACKWARD,), line="") for each in lift(program).operations)
-    program = plainly(shortened(replace(lift(program), operations=back)))
+    program = rewrite(undetached(replace(lift(program), operations=back)), _with_numbers)
+    program = dead_code(plainly(simplify(common_subexpressions(program))))
     output = program.outputs[0]
     if not isinstance(output, Variable):
         return f"{target} = {output}"
@@ -174,3 +178,16 @@ def _written(program: Any, target: str) -> str:
         rows.append(f"{target} = {written.text(output)}")
     rows = [_HELPER.sub(r"\1(", row) for row in rows]
     return "\n".join(rows) if len(rows) <= _MOST and max(map(len, rows)) <= _LONGEST else ""
+
+
+def _with_numbers(state: Rewriter, operation: Operation) -> Operation:
+    """An elementwise operation with a number for a constant that is the same everywhere, as the slope of a sum."""
+    inputs = list(operation.inputs)
+    for i, each in enumerate(inputs):
+        if isinstance(each, Variable) and each in state.values and not each.given and operation.primitive.elementwise:
+            array = state.values[each].array
+            rest = [x.shape for x in (*inputs[:i], *inputs[i + 1 :]) if isinstance(x, Variable)]
+            fits = rest and np.broadcast_shapes(*rest) == operation.outputs[0].shape
+            if fits and array.size and array.dtype.kind == "f" and np.all(array == array.flat[0]):
+                inputs[i] = float(array.flat[0])
+    return replace(operation, inputs=tuple(inputs))

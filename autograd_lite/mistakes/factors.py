@@ -165,6 +165,7 @@ class PenaltyNotInTheLoss(Mistake):
     name = "regularisation not in the loss"
     rank = 3
     free = True
+    weight: ClassVar[float] = 1.1
 
     def places(self, network: Network) -> Iterator[Place]:
         yield from parameter_places(network)

@@ -321,9 +321,11 @@ class OneUse(BranchMistake):
 
     def places(self, network: Network) -> Iterator[Place]:
         """The values with many uses: of two, one that is kept is one that is lost."""
+        biases = {each.parameter for each in network.biases}
         for variable, edges in self.branches(network):
             if len(edges) > 2:
-                yield Place(variable, edges, "branches", network.signature(variable))
+                group = "biases" if variable in biases else "weights" if variable in network.parameters else "branches"
+                yield Place(variable, edges, group, network.signature(variable))
 
     def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
         """Nothing from the others."""
