@@ -144,8 +144,9 @@ def _key(args: tuple[Any, ...]) -> tuple[Any, list[Any], bool]:
     key: list[Any] = [structure]
     for each in leaves:
         if isinstance(each, Recorded):
+            array = each._array()  # type: ignore[attr-defined]  # every Recorded is a Tensor
             live = live or each._node.live
-            each = each._array()  # type: ignore[attr-defined]  # every Recorded is a Tensor
+            each = array
         elif isinstance(each, (np.ndarray, np.generic)):
             each = numbers(np.asanyarray(each), "ag.compile")
         elif isinstance(each, (float, complex)):

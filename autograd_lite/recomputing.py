@@ -16,6 +16,7 @@ from .recording import AnyNode, Recorded, switched, thread, tick
 from .runs import Trail, behind
 from .tensors import Tensor, apply, wrap
 from .trees import flatten, unflatten
+from .views import follow
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,7 +79,11 @@ class _Call:
     def run(self) -> tuple[list[Any], Any]:
         leaves = [leaf if node is None else wrap(leaf, node) for leaf, node in self.leaves]
         args, kwargs = unflatten(self.structure, leaves)
-        return flatten(self.f(*args, **kwargs))
+        results, structure = flatten(self.f(*args, **kwargs))
+        for each in results:
+            if isinstance(each, Tensor):
+                follow(each)
+        return results, structure
 
 
 def _rerun(g: Any, y: Any, call: Any, *captured: Any) -> tuple[Any, ...]:

@@ -26,6 +26,7 @@ from .recording import AnyNode, Array, Leaf, Node, switched, thread, tick
 from .rules.shape import COPY
 from .tensors import Tensor, constant, wrap
 from .trees import Structure, flatten, paths, unflatten
+from .views import follow
 
 
 class Trail:
@@ -158,8 +159,10 @@ def label(who: str, position: int, path: tuple[Any, ...]) -> str:
 def _handle(leaf: Any, named: str) -> Tensor:
     """A tensor that stands for an argument inside f."""
     leaf_of_ours = None
+    if isinstance(leaf, Tensor):
+        follow(leaf)
     if not isinstance(leaf, Tensor) or not leaf._node.live:
-        array = leaf._array() if isinstance(leaf, Tensor) else numbers(np.asanyarray(leaf), named)
+        array = leaf._data if isinstance(leaf, Tensor) else numbers(np.asanyarray(leaf), named)
         leaf_of_ours = Leaf(array, live=True)
         leaf = wrap(array, leaf_of_ours)
     if leaf.dtype.kind not in "fc":
@@ -177,6 +180,7 @@ def _handle(leaf: Any, named: str) -> Tensor:
 def _result(value: Any, who: str) -> Tensor:
     """One result of f; what is no tensor depends on nothing."""
     if isinstance(value, Tensor):
+        follow(value)
         return value
     if value is None:
         raise TypeError(f"{who}: the function returned None; does it end with `return`?")

@@ -151,7 +151,8 @@ class Tensor(ArrayMethods):
     # ---- leaving the tensor world -----------------------------------------------------------------------------------
 
     def _leave(self, what: str, silently: bool = False) -> None:
-        if silently and self.requires_grad:
+        views.follow(self)
+        if silently and self._node.requires_grad:
             raise TypeError(array_remedy())
         if thread.mode.tracing and self._node.live:
             raise TypeError(
@@ -213,7 +214,7 @@ class Tensor(ArrayMethods):
         return array.item()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self._node.requires_grad or (self._node.live and thread.mode.tracing):
+        if self.requires_grad or (self._node.live and thread.mode.tracing):
             raise TypeError(array_remedy())
         return np.array(self.data, dtype) if copy or dtype not in (None, self._data.dtype) else self.data
 
@@ -259,7 +260,7 @@ class Tensor(ArrayMethods):
         return type(self)._restore, self._pack("pickle")
 
     def _pack(self, who: str) -> tuple[Any, ...]:
-        if not isinstance(self._node, Leaf):
+        if not self.is_leaf:
             raise RuntimeError(f"{who} of a tensor with a history: copy x.detach(), or a leaf.")
         return self._array().copy(), self._node.requires_grad, self._node.name, copy.copy(self._node.grad)
 
@@ -295,15 +296,14 @@ class Tensor(ArrayMethods):
 
     def retain_grad(self) -> None:
         """Ask `backward` to leave this computed tensor's gradient in `.grad` too."""
-        if not self._node.requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("retain_grad: this tensor does not require gradients.")
         self.register_hook(None)
 
     def register_hook(self, hook: Callable[[Array], Array | None] | None) -> None:
         """Call `hook(gradient)` when this tensor's gradient is known; what it returns, if not None, replaces it."""
-        if not self._node.requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("register_hook: this tensor does not require gradients.")
-        views.follow(self)
         self._node.hooks = [*(self._node.hooks or ()), hook]
 
     # ---- operators --------------------------------------------------------------------------------------------------

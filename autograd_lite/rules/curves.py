@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..primitives import composite
-from ..recording import Recorded
 from .complex import conjugated
 from .index import at
-from .shape import ASTYPE, array, inexact
+from .shape import ASTYPE, array, inexact, plain
 
 
 @composite(np.interp)
@@ -159,12 +158,12 @@ def poly(seq_of_zeros: Any) -> Any:
     result = np.ones(1, zeros.dtype)
     for k in range(len(zeros)):
         result = np.convolve(result, np.stack([np.ones((), zeros.dtype), -zeros[k]]))
-    return np.real(result) if _paired(zeros._data if isinstance(zeros, Recorded) else zeros) else result
+    return np.real(result) if seq_of_zeros.dtype.kind != "c" or _paired(plain(zeros)) else result
 
 
 def _paired(zeros: Any) -> bool:
-    """Whether complex zeros come with their conjugates, so that the coefficients are real."""
-    return zeros.dtype.kind == "c" and bool(np.all(np.sort(zeros) == np.sort(zeros.conjugate())))
+    """Whether zeros come with their conjugates, so that the coefficients are real."""
+    return bool(np.all(np.sort(zeros) == np.sort(zeros.conjugate())))
 
 
 @composite(np.polyfit)
