@@ -27,14 +27,18 @@ from pathlib import Path
 from typing import Any
 
 from .cases import CASES
+from .peers import PEERS
 from .running import Failed, Run, machine
-from .tables import TABLES, Result, about, markdown, text
+from .tables import TABLES, Result, about, failures, markdown, text
 
 QUICK = ("xor", "mnist_ann", "mnist_mat", "abs_sin", "heart", "mnist_relu", "lenet", "width_32")
 
 
 def main() -> int:
-    """Measure the cases named on the command line, or all; print, save and draw the results. The exit status."""
+    """Measure the cases named on the command line, or all; print, save and draw the results.
+
+    The exit status is 1 if one of our own variants, or a whole case, broke down.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios to hand-written NumPy steps.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(CASES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="about a minute: ratios alone, without torch.compile")
@@ -84,6 +88,9 @@ def main() -> int:
     for table in TABLES[1:]:
         if any(table.rows(results)):
             print(f"\n{text(table, results)}")
+    print(*(f"\n{line}" for line in failures(results)), sep="")
+    if any(figures.get("failed") == "crash" for r in results for v, figures in r["variants"].items() if v not in PEERS):
+        status = status or 1
     if results:
         print(f"\nsaved in {out}/: {', '.join(sorted(each.name for each in out.iterdir()))}")
     return status
@@ -118,7 +125,7 @@ def save(machine: dict[str, Any], results: list[Result], out: Path) -> None:
     """Write results.json, table.md and ratios.png, each whole or not at all."""
     write(out / "results.json", json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
     tables = [markdown(table, results) for table in TABLES if any(table.rows(results))]
-    write(out / "table.md", "\n\n".join([about(machine), *tables]) + "\n")
+    write(out / "table.md", "\n\n".join([about(machine), *tables, *failures(results)]) + "\n")
     if importlib.util.find_spec("matplotlib") is not None:
         from .charts import draw  # an extra, and slow to import
 

@@ -18,7 +18,6 @@ import json
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +54,17 @@ def cold(name: str, variant: str) -> dict[str, float | None]:
     return {"first": first, "peak": _grown(before)}
 
 
-def turns(name: str, rounds: int, variants: list[str]) -> dict[str, list[float] | None]:
-    """Seconds a step of each variant, one figure a round; in a round each has one turn. None for what breaks down."""
+def turns(name: str, rounds: int, variants: list[str]) -> dict[str, list[float] | str]:
+    """Seconds a step of each variant, one figure a round; in a round each has one turn. The error of one that fails."""
     network = CASES[name]()
     steps: dict[str, Step] = {}
-    broken = []
+    broken: dict[str, str] = {}
     for variant in variants:
         try:
             step, _ = build(network, variant)
             step()
-        except Exception:
-            traceback.print_exc()
-            broken.append(variant)
+        except Exception as error:  # whatever it is: the others are measured
+            broken[variant] = f"{type(error).__name__}: {error}"
         else:
             steps[variant] = step
     times: dict[str, list[float]] = {variant: [] for variant in steps}
@@ -80,7 +78,7 @@ def turns(name: str, rounds: int, variants: list[str]) -> dict[str, list[float] 
             break
         for variant, step in steps.items():
             times[variant].append(_seconds(step, counts[variant]))
-    return times | dict.fromkeys(broken)
+    return {**times, **broken}
 
 
 def _seconds(step: Step, count: int) -> float:

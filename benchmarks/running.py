@@ -38,7 +38,7 @@ LONG = 60.0  # seconds of first steps, all variants together, from which one pro
 
 
 class Failed(Exception):
-    """A measuring process did not come through: why, in a word, and the end of what it said."""
+    """A measuring process did not come through: why, in a word, and the last line that it said."""
 
     def __init__(self, word: str, said: str = "") -> None:
         super().__init__(f"{word}: {said}")
@@ -86,8 +86,9 @@ class Run:
             self.say(f"{name}, turns: process {i + 1} of {count}")
             runs.append(self._measure(None, "turns", name, str(self.rounds), *sound))
         for each in sound:
-            if any(run[each] is None for run in runs):
-                variants[each]["failed"] = "crash"
+            errors = [run[each] for run in runs if isinstance(run[each], str)]
+            if errors:
+                variants[each] |= {"failed": "crash", "said": errors[0]}
                 continue
             pairs = [zip(run[each], run["by_hand"], strict=True) for run in runs]
             variants[each]["ratio"] = median(median(mine / by_hand for mine, by_hand in pair) for pair in pairs)
@@ -112,7 +113,9 @@ class Run:
         except subprocess.TimeoutExpired:
             raise Failed(f">{limit:.0f} s") from None
         if done.returncode:
-            raise Failed("crash", done.stderr[-2000:] or f"exit status {done.returncode}")
+            said = done.stderr.strip().splitlines() or [""]
+            died = f"ended by signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
+            raise Failed("crash", said[-1] or died)
         return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -2,7 +2,7 @@
 
 A result is what one case gave, as plain data: `{"case": "xor", "title": ..., "variants": {"compiled": figures, ...}}`.
 Figures are `ratio` (to the step by hand), `seconds` a step, and, of a process of its own, `first` (seconds of the first
-step) and `peak` (bytes); or `failed`, in a word.
+step) and `peak` (bytes); or `failed`, in a word, with what was `said`.
 
 Read next: `charts.py`.
 """
@@ -129,6 +129,16 @@ def markdown(table: Table, results: list[Result]) -> str:
     rule = ["---", *["---:"] * len(table.columns)]
     rows = [heads, rule, *table.rows(results)]
     return "\n".join([f"### {table.heading}", "", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def failures(results: list[Result]) -> list[str]:
+    """A line for everything that crashed."""
+    return [
+        f"{result['title']}, {' '.join(HEADINGS[variant].split())}: {figures['said']}"
+        for result in results
+        for variant, figures in result["variants"].items()
+        if figures.get("said")
+    ]
 
 
 def about(machine: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.running import Failed, Run
-from benchmarks.tables import TABLES, duration, markdown, number, paid_off, text
+from benchmarks.tables import HEADINGS, TABLES, duration, markdown, number, paid_off, text
 
 
 def result(**changes: dict[str, Any]) -> dict[str, Any]:
@@ -133,3 +133,16 @@ def test_the_command_measures_in_processes_of_its_own(
     assert one["variants"]["modules"]["ratio"] > 0
     assert one["variants"]["modules"]["first"] > 0
     assert "1-10-10-1, 10 rows" in capsys.readouterr().out
+
+
+def test_a_variant_that_breaks_down_leaves_the_others_their_figures_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmarks.running.variants_of", lambda name: ["by_hand", "model"])
+    monkeypatch.setitem(HEADINGS, "model", "no step")
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "abs_sin", "--quick", "--rounds", "1", "--out", str(tmp_path)])
+    assert command.main() == 1
+    assert "1-10-10-1, 10 rows, no step: TypeError: " in (tmp_path / "table.md").read_text()
+    assert "1-10-10-1, 10 rows, no step: TypeError: " in capsys.readouterr().out
+    (one,) = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert one["variants"]["by_hand"]["ratio"] == 1
