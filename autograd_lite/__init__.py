@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from .drawing import draw
     from .exporting import export_onnx
     from .flattening import ravel
+    from .loops import watch
     from .mutation import mutate
     from .program import Program
     from .recomputing import checkpoint
     from .source import backprop_source
     from .tracing import trace
-    from .watching import watch
 
 __all__ = [
     "Program", "Tensor", "backprop_source", "check_backprop", "checkpoint", "compile", "detect_anomaly", "draw",
@@ -41,7 +41,7 @@ __all__ = [
 _LATER = {
     "Program": "program", "backprop_source": "source", "check_backprop": "checks", "checkpoint": "recomputing",
     "compile": "compiler", "draw": "drawing", "export_onnx": "exporting", "gradcheck": "checks", "mutate": "mutation",
-    "ravel": "flattening", "trace": "tracing", "watch": "watching",
+    "ravel": "flattening", "trace": "tracing", "watch": "loops",
 }  # fmt: skip
 
 
