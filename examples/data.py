@@ -1,7 +1,8 @@
 """The data sets of the documents: MNIST as IDX files or CSV, heart disease, Iris, and how rows are split.
 
-Files are looked for in `--data DIR`, else in $AUTOGRAD_LITE_DATA, else where `--download` leaves them. Whatever is
-missing, cut short or not what its name says raises BadInput, one line that names the file and the remedy.
+Files are looked for in `--data DIR`, else in $AUTOGRAD_LITE_DATA, else where `--download` leaves them; `--data digits`
+stands for scikit-learn's small digits instead of MNIST. Whatever is missing, cut short or not what its name says raises
+BadInput, one line that names the file and the remedy.
 
 Read next: `common.py`.
 """
@@ -30,6 +31,7 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 PIXELS = 28 * 28
+DIGITS = "digits"  # what --data says for the small digits
 CLEVELAND_URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/heart-disease/"
 CLEVELAND_SHA256 = "a74b7efa387bc9d108d7d0115d831fe9b414b29ae7124f331b622b4efa0427c8"
 CHUNK = 1 << 20  # bytes read at a time: a header cannot ask for memory that the file does not fill
@@ -134,9 +136,13 @@ def read_labelled_csv(path: str | os.PathLike[str]) -> tuple[Array, Array]:
 def mnist(data: str | os.PathLike[str] | None = None, download: bool = False) -> Split:
     """MNIST: images (N, 784) uint8, labels (N,) int64; 60,000 to learn from and 10,000 to be judged on.
 
+    With "digits" for a folder it is scikit-learn's small digits.
+
     Reads IDX files, gzipped or not, or `mnist_train.csv`/`train.csv` and `mnist_test.csv`/`test.csv`. A test file
     without labels is of no use here: then every seventh row of the training file is held out.
     """
+    if data == DIGITS:
+        return digits()
     folder = data_folder(data)
     if download:
         fetch_mnist(folder)
@@ -153,7 +159,7 @@ def mnist(data: str | os.PathLike[str] | None = None, download: bool = False) ->
     if table is None:
         raise MissingData(
             f"{folder}: no MNIST here (train-images-idx3-ubyte.gz and its three companions, or mnist_train.csv). "
-            "Name their folder with --data or AUTOGRAD_LITE_DATA, or let --download fetch them."
+            "Name their folder with --data or AUTOGRAD_LITE_DATA, let --download fetch them, or try --data digits."
         )
     x, y = _labelled(table, *read_labelled_csv(table))
     held_out = _csv(folder, "test")
@@ -246,6 +252,22 @@ def iris() -> tuple[Array, Array]:
     except ModuleNotFoundError:
         raise MissingData('Iris comes with scikit-learn: pip install "autograd-lite[examples]".') from None
     return load_iris(return_X_y=True)
+
+
+def digits() -> Split:
+    """The 1,797 small digits that scikit-learn carries, each of their 8x8 pixels as 3x3 of MNIST's 28x28.
+
+    Every fifth is held out. They are enough to see a network learn where MNIST is not at hand.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ModuleNotFoundError:
+        raise MissingData('The small digits come with scikit-learn: pip install "autograd-lite[examples]".') from None
+    x, y = load_digits(return_X_y=True)
+    small = (x.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    images = np.pad(np.kron(small, np.ones((3, 3), np.uint8)), ((0, 0), (2, 2), (2, 2))).reshape(-1, PIXELS)
+    test = np.arange(len(y)) % 5 == 4
+    return Split(images[~test], y[~test], images[test], y[test])
 
 
 def pixels(images: Array, dtype: Any = np.float32) -> Array:

@@ -17,7 +17,11 @@ def command_line(program: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, metavar="N", help="of everything random (default 0)")
     parser.add_argument("--as-posted", action="store_true", help="show what the author of the document saw")
     parser.add_argument("--quick", action="store_true", help="a short version that still has to learn")
-    parser.add_argument("--data", metavar="DIR", help="folder of the data files (default $AUTOGRAD_LITE_DATA)")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder of the data files (default $AUTOGRAD_LITE_DATA); `digits`: small ones instead of MNIST",
+    )
     parser.add_argument("--download", action="store_true", help="fetch data files that are missing")
     parser.add_argument("--out", metavar="DIR", help="folder for the results (default out/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on with the interrupted run in that folder")

@@ -63,6 +63,21 @@ def test_the_other_usual_spelling_of_the_names(tmp_path):
     assert len(mnist(tmp_path).x) == 14
 
 
+def test_the_small_digits_stand_in_for_mnist():
+    split = mnist("digits")
+    assert [part.shape for part in split] == [(1438, 784), (1438,), (359, 784), (359,)]
+    assert split.x.dtype == np.uint8
+    assert split.x.max() == 255
+    image = split.x[0].reshape(28, 28)
+    assert not image[:2].any()
+    assert not image[:, -2:].any()
+    corners = image[2:-2:3, 2:-2:3]
+    assert all(np.array_equal(corners, image[2 + i : -2 : 3, 2 + j : -2 : 3]) for i in range(3) for j in range(3))
+    # The nearest picture in the training rows tells nine of ten digits: pictures and labels belong together.
+    near = [np.argmin(np.sum((split.x - each.astype(float)) ** 2, axis=1)) for each in split.test_x[:60]]
+    assert np.mean(split.y[near] == split.test_y[:60]) > 0.9
+
+
 @pytest.mark.parametrize("column", [0, 784, 300])
 def test_csv_with_the_label_in_any_column(tmp_path, column):
     images, labels = make_mnist(tmp_path)
