@@ -1,25 +1,28 @@
 """What a function reaches without being handed it, and whether that is still what it was.
 
-Walked are closure cells, default arguments, the globals that the code names, the attributes of modules and of objects
-that the code names, and the functions among all those in turn. Numbers, strings and flags are compared by value, arrays
-by content, everything else by identity.
+Walked are closure cells, default arguments, the globals that the code names, the attributes of modules, classes and
+objects that the code names (as an attribute or as text, for `getattr`), what is in lists, tuples, dicts, sets and
+deques, and the functions among all those in turn. Numbers, strings and flags are compared by value, arrays by content,
+everything else by identity.
 
-Read next: `compiler.py`.
+Read next: `watching.py` (how it is compared), `compiler.py`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sized
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from .recording import _PACKAGES, SMALL, Array, Recorded, fingerprint
+from .recording import _PACKAGES, Recorded
+from .watching import PLAIN, Watch
 
-_MISSING = object()
-_PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic)
+_LIBRARY = ("autograd_lite", "nn")
+_FOREIGN = ("builtins", "numpy")
 
 
 class Reach:
@@ -31,9 +34,8 @@ class Reach:
             known = len(self.names)
             self.tensors: dict[int, Any] = {}
             self.generators: dict[int, np.random.Generator] = {}
+            self._watch = Watch()
             self._seen: dict[int, Any] = {}
-            self._checks: list[tuple[Any, Any, Any]] = []
-            self._arrays: dict[int, tuple[Array, Any]] = {}
             for each in functions:
                 self._value(each)
             if len(self.names) == known:
@@ -41,132 +43,141 @@ class Reach:
 
     def keeps_length(self, sequence: Sized) -> None:
         """Watch how many entries a sequence has, and not what they are."""
-        self._checks.append((sequence, len, len(sequence)))
+        self._watch.test(f"len({self._watch.name(sequence)}) == {len(sequence)}")
+
+    def check(self) -> Callable[[], bool]:
+        """A function that looks at everything once: whether it is what it was."""
+        return self._watch.function()
+
+    # ---- values ----------------------------------------------------------------------------------------------------
 
     def _value(self, value: Any) -> None:
-        if isinstance(value, _PLAIN) or id(value) in self._seen:
+        if isinstance(value, str) and value.isidentifier():
+            self.names.add(value)  # getattr may be given it
+        if isinstance(value, PLAIN) or id(value) in self._seen:
             return
         self._seen[id(value)] = value
         if isinstance(value, Recorded):
             self.tensors[id(value)] = value
         elif isinstance(value, np.ndarray):
-            self._arrays[id(value)] = value, value.copy() if value.nbytes <= SMALL else fingerprint(value)
+            self._watch.array(value)
         elif isinstance(value, np.random.Generator):
             self.generators[id(value)] = value
         elif isinstance(value, dict):
-            self._entries(value, list(value.items()), len(value))
-        elif isinstance(value, (list, tuple)):
-            self._entries(value, list(enumerate(value)), len(value))
+            self._watch.test(f"list({self._watch.name(value)}) == {self._watch.name(list(value))}")
+            self._entries(value, value.items())
+        elif isinstance(value, (list, deque)):
+            self.keeps_length(value)
+            self._entries(value, enumerate(value))
+        elif isinstance(value, (set, frozenset, bytearray)):
+            content = bytes(value) if isinstance(value, bytearray) else frozenset(value)
+            self._watch.test(f"{self._watch.name(value)} == {self._watch.name(content)}")
+            self._each(value)
+        elif isinstance(value, tuple):
+            self._each(value)
         elif isinstance(value, functools.partial):
-            for each in (value.func, value.args, value.keywords):
-                self._value(each)
+            self._each((value.func, value.args, value.keywords))
         elif isinstance(value, MethodType):
-            self._value(value.__self__)
-            self._value(value.__func__)
+            self._each((value.__self__, value.__func__))
         elif isinstance(value, FunctionType):
             self._function(value)
         elif isinstance(value, ModuleType):
             if not _ours(getattr(value, "__file__", None) or ""):
-                found = vars(value)
-                self._named(found, [name for name in self.names if name in found])
-        elif not isinstance(value, type):
+                self._named(vars(value))
+        elif isinstance(value, type):
+            for kind in value.__mro__:
+                self._members(kind, value, None, {})
+        else:
             self._object(value)
 
-    def _entries(self, container: Any, entries: Iterable[tuple[Any, Any]], size: int | None = None) -> None:
-        if size is not None:
-            self._checks.append((container, len, size))
-        for key, each in entries:
-            self._checks.append((container, key, each))
+    def _each(self, values: Iterable[Any]) -> None:
+        for each in values:
             self._value(each)
 
-    def _named(self, table: dict[str, Any], names: Iterable[str]) -> None:
-        self._entries(table, [(name, table.get(name, _MISSING)) for name in sorted(names)])
+    def _entries(self, container: Any, entries: Iterable[tuple[Any, Any]]) -> None:
+        name = self._watch.name(container)
+        for key, each in list(entries):
+            self._watch.value(f"{name}[{repr(key) if type(key) in (str, int) else self._watch.name(key)}]", each)
+            self._value(each)
+
+    def _named(self, table: dict[str, Any]) -> None:
+        self._entries(table, [(name, table[name]) for name in sorted(self.names.intersection(table))])
+
+    # ---- functions -------------------------------------------------------------------------------------------------
 
     def _function(self, function: FunctionType) -> None:
+        name = self._watch.name(function)
         for cell in function.__closure__ or ():
             try:
                 content = cell.cell_contents
             except ValueError:
                 continue  # not set yet
-            self._checks.append((cell, CellType, content))
+            self._watch.value(f"{self._watch.name(cell)}.cell_contents", content)
             self._value(content)
-        for each in (function.__defaults__, function.__kwdefaults__):
-            self._value(each)
         if _ours(function.__code__.co_filename):
+            self._each((function.__defaults__, function.__kwdefaults__))
             return
-        names = _names(function.__code__)
-        self.names |= names
-        self._named(function.__globals__, [name for name in names if name in function.__globals__])
+        for each in ("__code__", "__defaults__", "__kwdefaults__"):
+            self._watch.value(f"{name}.{each}", getattr(function, each))
+        self._each((function.__defaults__, function.__kwdefaults__))
+        self.names |= _names(function.__code__)
+        self._named(function.__globals__)
+
+    # ---- objects and classes ---------------------------------------------------------------------------------------
 
     def _object(self, value: Any) -> None:
+        """The attributes that the code names, and what a class does unnamed: operators, calls, properties."""
         table = getattr(value, "__dict__", None)
-        module = hasattr(value, "named_parameters")
-        kinds = [each for each in type(value).__mro__ if not each.__module__.startswith(("builtins", "numpy"))]
-        for kind in kinds:
-            for name, each in list(vars(kind).items()):
-                if isinstance(each, FunctionType) and (name in self.names or name in ("forward", "__call__")):
-                    self._value(each)
-                elif isinstance(each, _PLAIN) and (name in self.names or name == "training") and name[:2] != "__":
-                    if not isinstance(table, dict) or name not in table:
-                        self._checks.append((kind, getattr, (name, each)))
-        if isinstance(table, dict):
-            if module:
-                public = [(name, each) for name, each in table.items() if name[0] != "_" or name in self.names]
-                self._entries(table, public)
-            else:
-                self._named(table, [name for name in table if name in self.names])
+        own = table if isinstance(table, dict) else {}
+        for kind in type(value).__mro__:
+            self._members(kind, type(value), value, own)
+        if hasattr(type(value), "named_parameters"):  # a module: what is public may be looked for by no name
+            self._entries(own, [(name, own[name]) for name in own if name[0] != "_" or name in self.names])
+        else:
+            self._named(own)
 
-    def check(self) -> Callable[[], bool]:
-        """A function that looks at everything once: whether it is what it was."""
-        names: dict[str, Any] = {"same": _same}
-        tests: dict[str, None] = {}
-
-        def bound(value: Any) -> str:
-            name = known.setdefault(id(value), f"v{len(known)}")
-            names[name] = value
-            return name
-
-        known: dict[int, str] = {}
-        for container, key, value in self._checks:
-            if key is len:
-                tests[f"len({bound(container)}) == {value}"] = None
+    def _members(self, kind: type, owner: type, value: Any, own: dict[str, Any]) -> None:
+        """What a class gives an object of class `owner`, or `owner` itself where there is none."""
+        package = kind.__module__.partition(".")[0]
+        if package in _FOREIGN:
+            return
+        watch = self._watch
+        for name, each in list(vars(kind).items()):
+            special = name[:2] == "__"
+            named = not special and (name in self.names or name in ("forward", "training"))
+            if not named and not (special and name not in ("__init__", "__new__") and _code(each)):
                 continue
-            if key is CellType:
-                now = f"{bound(container)}.cell_contents"
-            elif key is getattr:
-                name, value = value
-                now = f"{bound(container)}.{name}"
-            elif isinstance(container, dict):
-                if type(key) not in (str, int):
-                    continue
-                if value is _MISSING:
-                    tests[f"{key!r} not in {bound(container)}"] = None
-                    continue
-                now = f"{bound(container)}[{key!r}]"
-            elif isinstance(container, tuple):
-                continue  # never changes
-            else:
-                now = f"{bound(container)}[{key}]"
-            if value is None or isinstance(value, bool):
-                tests[f"{now} is {value}"] = None
-            elif isinstance(value, _PLAIN):
-                tests[f"({now} is {bound(value)} or same({now}, {bound(value)}))"] = None
-            else:
-                tests[f"{now} is {bound(value)}"] = None
-        for array, copy in self._arrays.values():
-            if isinstance(copy, np.ndarray):
-                names["equal"] = _equal
-                tests[f"equal({bound(array)}, {bound(copy)})"] = None
-            else:
-                names["fingerprint"] = fingerprint
-                tests[f"fingerprint({bound(array)}) == {copy}"] = None
-        source = (
-            f"def unchanged():\n    try:\n        return {' and '.join(tests) or True}\n"
-            "    except (KeyError, IndexError, AttributeError, ValueError):\n        return False  # it is gone\n"
-        )
-        exec(compile(source, "<guards>", "exec"), names)
-        unchanged: Callable[[], bool] = names["unchanged"]
-        return unchanged
+            if isinstance(each, MemberDescriptorType):  # a slot
+                if value is not None and hasattr(value, name):
+                    watch.value(f"{watch.name(value)}.{name}", getattr(value, name))
+                    self._value(getattr(value, name))
+                continue
+            if named and value is not None and name not in own and not isinstance(each, property):
+                self._absent(own, value, name)
+            inherited = isinstance(each, (*PLAIN, FunctionType, property)) and getattr(owner, name, None) is each
+            if inherited and package not in _LIBRARY:
+                watch.value(f"{watch.name(owner)}.{name}", each)  # a class in between may come to hide it
+            elif package not in _LIBRARY or isinstance(each, PLAIN):
+                watch.value(f"{watch.name(kind)}.__dict__[{name!r}]", each)
+            self._each(_code(each) or (each,))
+
+    def _absent(self, own: dict[str, Any], value: Any, name: str) -> None:
+        """Watch that an object has no attribute of its own that hides its class's."""
+        if getattr(value, "__dict__", None) is own:
+            self._watch.test(f"{name!r} not in {self._watch.name(own)}")
+
+
+def _code(member: Any) -> tuple[Any, ...]:
+    """The functions that a member of a class is made of."""
+    if isinstance(member, FunctionType):
+        return (member,)
+    if isinstance(member, (staticmethod, classmethod)):
+        return (member.__func__,)
+    if isinstance(member, property):
+        return (member.fget,)
+    if isinstance(member, functools.cached_property):
+        return (member.func,)
+    return ()
 
 
 def _ours(path: str) -> bool:
@@ -174,21 +185,19 @@ def _ours(path: str) -> bool:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Every global and attribute that a function's code names, inner functions included."""
+    """Every global and attribute that a function's code names, also as text, inner functions included."""
     found = set(code.co_names)
-    for each in code.co_consts:
+    for each in _constants(code.co_consts):
         if isinstance(each, CodeType):
             found |= _names(each)
+        elif isinstance(each, str) and each.isidentifier():
+            found.add(each)
     return found
 
 
-def _same(now: Any, before: Any) -> bool:
-    """Whether a number or a text has the value that it had; NaN is NaN."""
-    if type(now) is not type(before):
-        return False
-    return bool(now == before or (now != now and before != before))
-
-
-def _equal(array: Array, copy: Array) -> bool:
-    """Whether a small array holds, bit by bit, what it held."""
-    return array.shape == copy.shape and array.dtype == copy.dtype and array.tobytes() == copy.tobytes()
+def _constants(values: Iterable[Any]) -> Iterator[Any]:
+    for each in values:
+        if isinstance(each, tuple):
+            yield from _constants(each)
+        else:
+            yield each
