@@ -283,7 +283,7 @@ def stratified_folds(labels: Array, folds: int, rng: np.random.Generator) -> lis
     """The rows in `folds` groups of nearly equal size, each class spread evenly over them.
 
     >>> [sorted(fold.tolist()) for fold in stratified_folds(np.array([0, 0, 1, 1]), 2, np.random.default_rng(0))]
-    [[0, 3], [1, 2]]
+    [[0, 2], [1, 3]]
     """
     order = rng.permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
