@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,14 @@ from .trees import Structure, flatten, unflatten
 
 Function: TypeAlias = Callable[..., Any]
 Argnums: TypeAlias = int | tuple[int, ...]
+
+
+class Derivative(NamedTuple):
+    """What a function that `grad` or `value_and_grad` made is the derivative of, for the compiler to read."""
+
+    function: Function
+    argnums: Argnums
+    with_value: bool
 
 
 def grad(f: Function, argnums: Argnums = 0) -> Function:
@@ -44,6 +52,7 @@ def grad(f: Function, argnums: Argnums = 0) -> Function:
     def gradient(*args: Any, **kwargs: Any) -> Any:
         return both(*args, **kwargs)[1]
 
+    vars(gradient)["derivative"] = Derivative(f, argnums, with_value=False)
     return gradient
 
 
@@ -63,6 +72,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0) -> Function:
         gradients = run.pull([run.unit()], once=True)
         return run.values(), gradients if isinstance(argnums, tuple) else gradients[0]
 
+    vars(value_and_gradient)["derivative"] = Derivative(f, argnums, with_value=True)
     return value_and_gradient
 
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .backward import walk
+from .derivatives import _chosen
 from .naming import Names, distinct
 from .program import BACKWARD, Operation, Program, Variable, _value
 from .recording import AnyNode, Leaf, Node, Recorded, history, switched, thread
@@ -27,7 +28,9 @@ from .rendering import called
 from .rewriting import renamed
 from .tensors import Tensor, apply, tensor, wrap
 from .tracing import recorded
-from .trees import flatten
+from .trees import Structure, flatten, paths
+
+Argnums: TypeAlias = int | tuple[int, ...] | None
 
 
 def with_gradients(program: Program, args: tuple[Any, ...], wanted: Sequence[Variable]) -> Program:
@@ -61,6 +64,47 @@ def with_gradients(program: Program, args: tuple[Any, ...], wanted: Sequence[Var
     new = again.originals(found)
     built = renamed(built, new)
     return replace(built, inputs=program.inputs, statics=program.statics)
+
+
+def joined_with_gradients(program: Program, args: tuple[Any, ...], wanted: Sequence[Variable], states: int) -> Program:
+    """The program of (what the given one returns first, its gradients, its last `states` outputs): with_gradients of a
+    function that also changes what it captures."""
+    loss, ends = program.outputs[0], program.outputs[1 : 1 + states]
+    back = with_gradients(replace(program, outputs=(loss,)), args, wanted)
+    defined = {each for operation in program.operations for each in operation.outputs}
+    rest = [each for each in back.operations if not defined.intersection(each.outputs)]
+    values = {**program.values, **back.values}
+    return replace(
+        back,
+        operations=(*program.operations, *rest),
+        outputs=(*back.outputs, *ends),
+        captured=tuple(values),
+        values=values,
+    )
+
+
+def wanted_variables(
+    program: Program, argnums: Argnums, count: int, who: str
+) -> tuple[list[Variable], Structure | None]:
+    """The variables to differentiate by, and the structure of the gradients (None: a dict by the parameters' names)."""
+    if argnums is None:
+        found = [each for each in program.captured if each.kind == "parameter"]
+        if not found:
+            raise TypeError(f"{who}(..., argnums=None): the function captures no parameters.")
+        return found, None
+    assert program.takes is not None
+    chosen = _chosen(who, argnums, count)
+    parts = program.takes.parts
+    begins = [sum(len(paths(part)) for part in parts[:i]) for i in range(count)]
+    found = []
+    for i in chosen:
+        for each in program.statics[begins[i] : begins[i] + len(paths(parts[i]))]:
+            if not isinstance(each, Variable) or each.dtype.kind not in "fc":
+                raise TypeError(f"{who}: argument {i} holds {each}, and derivatives need floating point.")
+            found.append(each)
+    if isinstance(argnums, tuple):
+        return found, Structure(tuple, tuple(range(len(chosen))), tuple(parts[i] for i in chosen))
+    return found, parts[chosen[0]]
 
 
 @contextmanager

@@ -49,6 +49,7 @@ LOG_SOFTMAX = Primitive(
     (lambda g, y, x, axis=None: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),),
     name="log_softmax",
 )
+LIFTED = (SIGMOID, RELU, SOFTMAX, LOG_SOFTMAX)
 
 
 def lift(program: Program) -> Program:

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 
 from .custom import CustomPrimitive
+from .derivatives import Derivative
 from .fusing import fused
-from .lifting import LOG_SOFTMAX, RELU, SIGMOID, SOFTMAX
+from .joint import joined_with_gradients, wanted_variables
+from .lifting import LIFTED, lift
 from .passes import common_subexpressions, dead_code, fold_constants, simplify, undetached
 from .program import Operation, Program, Variable
 from .recording import Leaf
 from .rewriting import Rewriter
 from .tracing import trace
+from .trees import Structure
 
 
 @contextmanager
@@ -38,8 +41,34 @@ def undrawn(generators: Iterable[np.random.Generator]) -> Iterator[None]:
 def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[Leaf]]:
     """The program of `f` with what it writes into tensors as further outputs, and those tensors' leaves.
 
-    Raises RuntimeError if a second trace gives another program: then something is drawn at random, or counted.
+    If `f` is the derivative of a function in which formulas are recognised, the gradients are those of the functions
+    that they are. Raises RuntimeError if a second trace gives another program: then something is drawn at random, or
+    counted.
     """
+    derivative = getattr(f, "derivative", None)
+    found = _derived(derivative, args) if isinstance(derivative, Derivative) else None
+    return _traced(f, args) if found is None else found
+
+
+def _derived(derivative: Derivative, args: tuple[Any, ...]) -> tuple[Program, list[Leaf]] | None:
+    """The program of a derivative, if the function holds formulas that `lift` recognises."""
+    program, written = _traced(derivative.function, args)
+    program = lift(program)
+    value = program.outputs[0] if program.returns.kind is None else None
+    if not any(each.primitive in LIFTED for each in program.operations) or not isinstance(value, Variable):
+        return None
+    if value.dtype.kind != "f" or value.shape or len(program.outputs) != 1 + len(written):
+        return None
+    wanted, structure = wanted_variables(program, derivative.argnums, len(args), "grad")
+    if structure is None or any(each.dtype.kind != "f" for each in wanted):
+        return None
+    both = joined_with_gradients(program, args, wanted, len(written))
+    if derivative.with_value:
+        return replace(both, returns=Structure(tuple, (0, 1), (program.returns, structure))), written
+    return replace(both, returns=structure, outputs=both.outputs[1:]), written
+
+
+def _traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[Leaf]]:
     first, second = trace(f, *args), trace(f, *args)
     difference = _difference(first, second)
     if difference:
@@ -100,7 +129,6 @@ def reduced(program: Program) -> Program:
     return program
 
 
-_LIFTED = (SIGMOID, RELU, SOFTMAX, LOG_SOFTMAX)
 _DEPTH = 5  # a function may be made of functions that are made of functions
 
 
@@ -130,7 +158,7 @@ def _body(operation: Operation) -> Program | None:
     """The program of an operation's function, if it can be taken apart."""
     primitive = operation.primitive
     function = primitive.function
-    if primitive not in _LIFTED and not (isinstance(primitive, CustomPrimitive) and primitive.differentiable):
+    if primitive not in LIFTED and not (isinstance(primitive, CustomPrimitive) and primitive.differentiable):
         return None
     if not isinstance(function, FunctionType) or "isinstance" in function.__code__.co_names:
         return None

@@ -17,12 +17,11 @@ import inspect
 import linecache
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
-from .derivatives import _chosen
 from .expansion import expanded
 from .expressions import Written, is_literal, number_text, plainly
-from .joint import with_gradients
+from .joint import Argnums, wanted_variables, with_gradients
 from .lifting import lift
 from .naming import distinct, identifier
 from .passes import shortened
@@ -32,8 +31,6 @@ from .rendering import as_python
 from .rewriting import renamed
 from .tracing import trace
 from .trees import Structure, paths
-
-Argnums: TypeAlias = int | tuple[int, ...] | None
 
 _NOUNS = {
     "add": "total", "subtract": "difference", "multiply": "product", "divide": "quotient", "matmul": "product",
@@ -93,33 +90,11 @@ def backprop_source(f: Callable[..., Any], *args: Any, argnums: Argnums = 0) -> 
     """
     program = trace(f, *args)
     program = _told(_with_nouns(lift(program)))
-    wanted, structure = _wanted(program, argnums, len(args))
+    wanted, structure = wanted_variables(program, argnums, len(args), "backprop_source")
     both = shortened(expanded(shortened(with_gradients(program, args, wanted)), args))
     both = _with_nouns(plainly(both), program)
     both.verify(*args)
     return _Printer(both, wanted, structure, _top_names(f, args)).source()
-
-
-def _wanted(program: Program, argnums: Argnums, count: int) -> tuple[list[Variable], Structure | None]:
-    """The variables to differentiate, and the structure of the gradients (None: a dict by the parameters' names)."""
-    if argnums is None:
-        found = [each for each in program.captured if each.kind == "parameter"]
-        if not found:
-            raise TypeError("backprop_source(..., argnums=None): the function captures no parameters.")
-        return found, None
-    assert program.takes is not None
-    chosen = _chosen("backprop_source", argnums, count)
-    parts = program.takes.parts
-    begins = [sum(len(paths(part)) for part in parts[:i]) for i in range(count)]
-    found = []
-    for i in chosen:
-        for each in program.statics[begins[i] : begins[i] + len(paths(parts[i]))]:
-            if not isinstance(each, Variable) or each.dtype.kind not in "fc":
-                raise TypeError(f"backprop_source: argument {i} holds {each}, and derivatives need floating point.")
-            found.append(each)
-    if isinstance(argnums, tuple):
-        return found, Structure(tuple, tuple(range(len(chosen))), tuple(parts[i] for i in chosen))
-    return found, parts[chosen[0]]
 
 
 def _with_nouns(program: Program, settled: Program | None = None) -> Program:

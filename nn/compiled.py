@@ -18,7 +18,7 @@ import numpy as np
 from autograd_lite.compiler import Code, Compiled, finished, unchanging
 from autograd_lite.emission import Emitter
 from autograd_lite.guards import Reach
-from autograd_lite.joint import with_gradients
+from autograd_lite.joint import joined_with_gradients
 from autograd_lite.lifting import lift
 from autograd_lite.program import Program, Variable
 from autograd_lite.recording import Array, Leaf, no_grad, thread
@@ -164,7 +164,6 @@ def _label(program: Program, leaf: Leaf) -> str:
 
 def _differentiated(program: Program, args: tuple[Any, ...], states: int) -> tuple[Program, list[Leaf]]:
     """The program of loss, gradients and new states, and the leaves that the gradients belong to."""
-    ends = program.outputs[len(program.outputs) - states :]
     loss = program.outputs[0]
     if len(program.outputs) != 1 + states or not isinstance(loss, Variable) or np.prod(loss.shape, dtype=int) != 1:
         raise TypeError(f"TrainStep: the loss must be one number, and it is {loss}: reduce it with np.mean or np.sum.")
@@ -172,17 +171,5 @@ def _differentiated(program: Program, args: tuple[Any, ...], states: int) -> tup
     wanted = [variable for variable, leaf in program.values.items() if leaf.requires_grad]
     if not wanted:
         raise RuntimeError("TrainStep: the loss depends on nothing that requires gradients.")
-    ends, loss = program.outputs[1:], program.outputs[0]
-    back = with_gradients(replace(program, outputs=(loss,)), args, wanted)
-    defined = {each for operation in program.operations for each in operation.outputs}
-    rest = [each for each in back.operations if not defined.intersection(each.outputs)]
-    values = {**program.values, **back.values}
-    joined = replace(
-        back,
-        name="step",
-        operations=(*program.operations, *rest),
-        outputs=(*back.outputs, *ends),
-        captured=tuple(values),
-        values=values,
-    )
+    joined = replace(joined_with_gradients(program, args, wanted, states), name="step")
     return reduced(joined), [program.values[each] for each in wanted]

@@ -132,6 +132,57 @@ def test_every_function_with_a_rule_and_its_gradient(entry: Case) -> None:
         same(fast(*arrays), both(*arrays))
 
 
+def sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+DERIVATIVES: dict[str, tuple[Callable[..., Any], Any, tuple[Any, ...]]] = {
+    "sigmoid": (lambda w, x: np.sum(sigmoid(x @ w) ** 2), 0, (RNG.random((3, 2)), RNG.random((4, 3)))),
+    "two arguments": (lambda w, x: np.mean(sigmoid(x @ w)), (1, 0), (RNG.random((3, 2)), RNG.random((4, 3)))),
+    "a dict": (lambda p, x: np.sum(sigmoid(x @ p["w"] + p["b"])), 0,
+               ({"w": RNG.random((3, 2)), "b": RNG.random(2)}, RNG.random((4, 3)))),
+    "softmax": (lambda z, t: -np.sum(t * np.log(np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True))), 0,
+                (RNG.random((4, 3)), np.eye(3)[[0, 2, 1, 1]])),
+    "shifted": (lambda z: np.sum((z - z.max() - np.log(np.sum(np.exp(z - z.max())))) ** 2), 0, (RNG.random(5),)),
+    "relu": (lambda x: np.sum((x * (x > 0)) ** 2), 0, (np.array([-1.0, 0.0, 2.0]),)),
+    "unused": (lambda x, y: np.sum(sigmoid(x)), (0, 1), (RNG.random(3), RNG.random(2))),
+    "a static argument": (lambda x, axis: np.sum(np.max(sigmoid(x), axis=axis)), 0, (RNG.random((3, 2)), 1)),
+    "second": (lambda x: np.sum(ag.grad(lambda u: np.sum(sigmoid(u) ** 2))(x)), 0, (RNG.random(3),)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_formulas_in_compiled_derivatives(name: str) -> None:
+    f, argnums, args = DERIVATIVES[name]
+    for derivative in (ag.value_and_grad(f, argnums), ag.grad(f, argnums)):
+        fast = ag.compile(derivative)
+        for _ in range(2):
+            same(fast(*args), _arrays(derivative(*args)))
+
+
+def test_formulas_in_compiled_derivatives_hold_far_out() -> None:
+    x = np.array([-1e4, -1e3, 0.0, 1e3, 1e4])
+    with np.errstate(over="ignore"):  # which the formula itself does in its value
+        value, gradient = ag.compile(ag.value_and_grad(lambda x: np.sum(sigmoid(x))))(x)
+    assert float(value) == 2.5
+    np.testing.assert_array_equal(gradient, [0, 0, 0.25, 0, 0])
+
+
+def test_a_derivative_of_what_counts_its_calls() -> None:
+    calls = ag.tensor(0.0)
+
+    def f(x: Any) -> Any:
+        with ag.no_grad():
+            calls[...] = calls + 1
+        return np.sum(sigmoid(x) * 2)
+
+    fast = ag.compile(ag.value_and_grad(f))
+    for k in range(3):
+        value, gradient = fast(np.zeros(2))
+        assert float(calls.data) == k + 1
+        same((value, gradient), (np.array(2.0), np.array([0.5, 0.5])))
+
+
 def test_indices_may_change() -> None:
     """Where an index names an entry twice, the last write stands: that is a value, and not frozen."""
 
