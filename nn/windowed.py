@@ -18,7 +18,8 @@ from .functional.windows import spread
 from .layers import new_bias, new_weight
 from .modules import Buffer, Module, Parameter
 
-PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # NumPy's names
+# torch's names and NumPy's
+PADDING_MODES: dict[str, Any] = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 class _Convolution(Module):
@@ -74,16 +75,17 @@ class _Convolution(Module):
         """The convolution; what it pads with anything but zeros is padded before."""
         padding = self.padding
         if self.padding_mode != "zeros":
-            x, padding = np.pad(x, self._widths(len(x.shape)), mode=PADDING_MODES[self.padding_mode]), 0
+            x, padding = np.pad(x, self._widths(len(x.shape)), mode=PADDING_MODES[self.padding_mode]), "valid"
         return convolve(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def _widths(self, ndim: int) -> list[tuple[int, int]]:
         """How many entries come before and after, for each axis of the input."""
+        spatial = [(0, 0)] * self.axes
         if self.padding == "same":
             whole = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
             spatial = [(each // 2, each - each // 2) for each in whole]
-        else:
-            spatial = [(each, each) for each in ((0,) * self.axes if self.padding == "valid" else self.padding)]
+        elif not isinstance(self.padding, str):
+            spatial = [(each, each) for each in self.padding]
         return [(0, 0)] * (ndim - self.axes) + spatial
 
 
