@@ -60,7 +60,7 @@ def test_sums(f: Any, shape: Any, layout: str, how: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     if f in (np.mean, np.nanmean):
         how.pop("initial", None)
-    if "where" in how and how["where"]:
+    if how.get("where"):
         how["where"] = rng.random(shape) < 0.6
     if len(shape) == 0:
         how.pop("axis", None)  # NumPy's functions differ in what they take of a scalar
@@ -162,7 +162,8 @@ def test_differences_and_slopes(shape: Any, n: int, axis: Any, edge: Any, spaced
 @QUICK
 @given(
     FULL, st.sampled_from([None, 1, 2, 3, -1, -2, 0.5, np.inf, -np.inf, 0, "fro", "nuc"]),
-    st.one_of(AXES, st.sampled_from([(0, 1), (-1, -2), (1, 0)])), st.booleans(), st.sampled_from([float, complex]), SEEDS,
+    st.one_of(AXES, st.sampled_from([(0, 1), (-1, -2), (1, 0)])), st.booleans(), st.sampled_from([float, complex]),
+    SEEDS,
 )  # fmt: skip
 def test_norms(shape: Any, order: Any, axis: Any, keepdims: bool, dtype: Any, seed: int) -> None:
     x = normal(np.random.default_rng(seed), shape, dtype=dtype)
@@ -256,8 +257,9 @@ def test_transforms_of_several_axes(f: Any, shape: Any, how: Any, seed: int) -> 
 
 @QUICK
 @given(
-    st.sampled_from(["constant", "linear_ramp", "mean", "maximum", "minimum", "median", "reflect", "symmetric", "wrap"]),
-    FULL, st.integers(0, 4), st.integers(0, 4), some(
+    st.sampled_from([
+        "constant", "linear_ramp", "mean", "maximum", "minimum", "median", "reflect", "symmetric", "wrap", "nonsense",
+    ]), FULL, st.integers(0, 4), st.integers(0, 4), some(
         constant_values=st.sampled_from([1.5, (1.0, 2.0)]), end_values=st.sampled_from([1.5, (1.0, 2.0)]),
         stat_length=st.sampled_from([1, 2, (1, 3), 9]), reflect_type=st.sampled_from(["odd", "even"]),
     ), SEEDS,
