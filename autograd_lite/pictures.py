@@ -134,13 +134,16 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
         frame.node(box.name, r"\n".join(map(_escaped, lines)), **attributes)
         for link in scene.links[box]:
             _edge(graph, link, sides.get(link.tail) == (box, "right"))
-    for scope in sorted((each for each in frames if each), key=len, reverse=True):
-        outer = frames[scope[:-1]] if len(scope) > 1 else graph if scope[0] == BACKWARD else lane
+    for scope in sorted((each for each in frames if each and each != (BACKWARD,)), key=len, reverse=True):
+        outer = frames[scope[:-1]] if len(scope) > 1 else lane
         outer.subgraph(frames[scope])
     if lane is not graph:
         graph.subgraph(lane)
+        graph.subgraph(frames[BACKWARD,])
     for leaf, (user, _) in sides.items():
         graph.body.append(f'\t{{ rank=same "{user.name}" "{leaf.name}" }}\n')
+    for box, gradient in _pairs(scene, notes).items():
+        graph.body.append(f'\t{{ rank=same "{box.name}" "{gradient.name}" }}\n')
     if any(heat(box.shown, notes.values, notes) for box in scene.boxes):
         _legend(graph)
     if scene.note:  # last, lest the frames inherit it
@@ -185,6 +188,17 @@ def _sides(scene: Scene) -> dict[Box, tuple[Box, str]]:
         elif own:
             sides |= {own[0]: (box, "left"), own[-1]: (box, "right")}
     return sides
+
+
+def _pairs(scene: Scene, notes: Notes) -> dict[Box, Box]:
+    """The boxes of the way forward, each with the one of the way back that computes its gradient."""
+    found: dict[Box, Box] = {}
+    for box in scene.boxes:
+        gradient = notes.gradients.get(box.shown)
+        place = scene.place.get(gradient) if gradient is not None else None
+        if box.operations and not box.back and place is not None and place.back:
+            found.setdefault(place, box)
+    return {box: gradient for gradient, box in found.items()}
 
 
 def _edge(graph: Digraph, link: Link, right: bool) -> None:

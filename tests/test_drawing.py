@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -88,7 +89,8 @@ def test_the_dot_text_of_a_small_network() -> None:
         '\tnode [color="#444444" fillcolor=white margin="0.2,0.06" shape=box style="rounded,filled"]\n'
         "\tnode [fontname=Helvetica fontsize=10]\n"
         '\tedge [arrowsize=0.7 color="#555555" fontname=Helvetica fontsize=9]\n'
-        '\tx [label="x\\nfloat64[4, 3]" class=named color="#0072B2" fillcolor="#DCEEF9" margin="0.04,0.02" shape=ellipse]\n'
+        '\tx [label="x\\nfloat64[4, 3]" class=named color="#0072B2" fillcolor="#DCEEF9" '
+        'margin="0.04,0.02" shape=ellipse]\n'
         "\tx -> z\n"
         "\tz -> W [dir=back]\n"
         '\tmultiply [label="2 × z\\nfloat64[4, 2]" tooltip="test_drawing.py:3: return np.sum(2 * z, axis=1)"]\n'  # noqa: RUF001  # the sign in the picture
@@ -298,6 +300,42 @@ def test_a_hundred_thousand_operations_are_drawn_without_recursion() -> None:
     finally:
         sys.setrecursionlimit(limit)
     assert source.count("->") == 100_000
+
+
+def heights(svg: str) -> dict[str, float]:
+    """How far down the middle of each box lies."""
+    return {
+        str(each.findtext(f"{SVG}title")): np.mean([float(text.get("y", 0)) for text in each.iter(f"{SVG}text")])
+        for each in parts(svg, "node")
+    }
+
+
+def test_parameters_stand_beside_their_operation_and_gradients_beside_their_value() -> None:
+    W1, W2 = (
+        ag.tensor(each, requires_grad=True, name=name) for each, name in zip(weights(), ("W1", "W2"), strict=True)
+    )
+
+    def loss(x: Any) -> Any:
+        z1 = x @ W1
+        a1 = np.tanh(z1)
+        z2 = a1 @ W2
+        return np.sum(z2 * z2)
+
+    at = heights(ag.draw(loss, X, backward=True).svg())
+    assert at["x"] < at["z1"] < at["a1"] < at["z2"]
+    for one, other in (("W1", "z1"), ("W2", "z2"), ("d_z1", "z1"), ("d_a1", "a1"), ("d_z2", "z2")):
+        assert at[one] == pytest.approx(at[other], abs=12), f"{one} and {other}"
+
+
+def test_the_way_back_of_a_large_network_is_folded_to_its_modules() -> None:
+    sizes = [3, 4, 5, 6, 7, 8, 9, 10]  # unlike one another, so that nothing is drawn once for several
+    layers = [each for n, m in pairwise(sizes) for each in (nn.Linear(n, m, dtype=np.float64), nn.Tanh())]
+    model = nn.Sequential(*layers)
+    boxes = ag.draw(model, X, backward=True).scene().boxes
+    assert {box.title for box in boxes if box.back and box.operations} == {str(each) for each in range(14)}
+    assert not any(box.title for box in boxes if not box.back)
+    whole = ag.draw(model, X, backward=True, fold=False).scene()
+    assert not any(box.title for box in whole.boxes)
 
 
 # ---- files, notebooks and what is missing ----
