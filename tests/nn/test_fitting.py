@@ -238,6 +238,29 @@ def test_checkpoints_are_written_while_it_runs_and_what_is_best_with_them(
     assert found == [(1, True), (2, True)]
 
 
+@pytest.mark.parametrize("name", ["last.npz", "history.csv", "best.npz"])
+def test_a_crash_while_writing_leaves_the_files_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    first = all_parts(0) | {"epochs": 1}
+    nn.fit(**first, out=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    replace = os.replace
+
+    def fails(source: Any, target: Any) -> None:
+        if Path(target).name == name:
+            raise OSError("the disk is full")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(OSError, match="full"):
+        nn.fit(**all_parts(0) | {"epochs": 2}, out=tmp_path, resume=True)
+    assert (tmp_path / name).read_bytes() == before[name]
+    assert {path.name for path in tmp_path.iterdir()} == before.keys()  # and nothing half-written beside them
+    monkeypatch.undo()
+    assert len(nn.fit(**all_parts(0), out=tmp_path, resume=True)) == EPOCHS
+
+
 def test_a_run_that_is_complete_resumes_to_itself(tmp_path: Path) -> None:
     wanted = nn.fit(**all_parts(1), out=tmp_path)
     again = all_parts(2)
