@@ -64,8 +64,8 @@ class Primitive:
         self.elementwise = function is operator.pow or (isinstance(function, np.ufunc) and function.signature is None)
         self.arity = function.nin if isinstance(function, np.ufunc) else len(rules) if arrays is None else arrays
         self.simple = self.arity == 1 and not (sequence or variadic or view)
-        # Inside the library a line says nothing to a user: it is not noted.
-        self.internal = getattr(self.called, "__module__", "").partition(".")[0] in ("nn", __package__)
+        # Inside a layer a line says little to a user: it is not noted.
+        self.internal = getattr(self.called, "__module__", "").partition(".")[0] == "nn"
         self._signature = signature
         self._studied: tuple[tuple[int | None, ...], frozenset[str]] | None = None
         self._plans: dict[tuple[int, int], Plan] = {}

@@ -385,3 +385,13 @@ def test_whole_numbers_and_unusual_inputs() -> None:
         np.linalg.svd(X, hermitian=True)
     with pytest.raises(NotImplementedError, match="weights"):
         np.nanquantile(X, 0.5, weights=np.ones((2, 2)), method="inverted_cdf")
+
+
+@pytest.mark.parametrize("f", [np.median, np.i0, lambda x: np.einsum("i,i->", x, x), lambda x: np.percentile(x, 30)])
+def test_an_error_names_the_line_of_a_functions_own_parts(f: Any) -> None:
+    x = ag.tensor([1.0, 2.0, 4.0], requires_grad=True)
+    result = np.sum(f(x))
+    with ag.no_grad():
+        x += 1
+    with pytest.raises(RuntimeError, match=r"test_conventions\.py:\d+: result = np\.sum\(f\(x\)\)"):
+        result.backward()
