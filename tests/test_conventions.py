@@ -393,5 +393,5 @@ def test_an_error_names_the_line_of_a_functions_own_parts(f: Any) -> None:
     result = np.sum(f(x))
     with ag.no_grad():
         x += 1
-    with pytest.raises(RuntimeError, match=r"test_conventions\.py:\d+: result = np\.sum\(f\(x\)\)"):
+    with pytest.raises(RuntimeError, match=r"recorded it \(test_conventions\.py:\d+: .*np\."):
         result.backward()
