@@ -311,19 +311,22 @@ def heights(svg: str) -> dict[str, float]:
 
 
 def test_parameters_stand_beside_their_operation_and_gradients_beside_their_value() -> None:
-    W1, W2 = (
-        ag.tensor(each, requires_grad=True, name=name) for each, name in zip(weights(), ("W1", "W2"), strict=True)
-    )
+    W1, W2 = (ag.tensor(each, requires_grad=True) for each in weights())
 
     def loss(x: Any) -> Any:
         z1 = x @ W1
-        a1 = np.tanh(z1)
+        a1 = 1 / (1 + np.exp(-z1))
         z2 = a1 @ W2
-        return np.sum(z2 * z2)
+        return np.sum(np.log(1 + np.exp(-z2)) ** 2)
 
-    at = heights(ag.draw(loss, X, backward=True).svg())
+    graph = ag.draw(loss, X, backward=True)
+    at = heights(graph.svg())
     assert at["x"] < at["z1"] < at["a1"] < at["z2"]
-    for one, other in (("W1", "z1"), ("W2", "z2"), ("d_z1", "z1"), ("d_a1", "a1"), ("d_z2", "z2")):
+    pairs = {value.name: gradient.name for value, gradient in graph.notes.gradients.items() if value.kind == "result"}
+    assert len(pairs) == 12
+    for name in ("add", "add_2"):  # to add 1 hands the gradient on: it stands beside the exponential
+        assert pairs.pop(name) in pairs.values()
+    for one, other in {**pairs, "W1": "z1", "W2": "z2"}.items():
         assert at[one] == pytest.approx(at[other], abs=12), f"{one} and {other}"
 
 
