@@ -12,23 +12,24 @@ Read next: `passes.py` (what makes the result short), `source.py` (which prints 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from .backward import walk
 from .derivatives import _chosen
 from .naming import Names, distinct
 from .program import BACKWARD, Operation, Program, Variable, _value
-from .recording import AnyNode, Leaf, Node, Recorded, history, switched, thread
+from .recording import AnyNode, Leaf, Node, Recorded, switched
 from .rendering import called
 from .rewriting import renamed
 from .tensors import Tensor, apply, tensor, wrap
 from .tracing import recorded
 from .trees import Structure, flatten, paths
+from .wayback import walk_back
 
 Argnums: TypeAlias = int | tuple[int, ...] | None
 
@@ -173,17 +174,9 @@ class _Again:
         root = outputs[0]
         found: dict[AnyNode, Any] = {}
         if root.requires_grad:
-            nodes = history(root)
-            before = [node.hooks for node in nodes]
-            for node in nodes:
-                node.hooks = [self._hook(node, names)]
-            try:
-                seed = Leaf(np.ones(root.shape, root.dtype), live=True)
-                ends = {self.leaves[each] for each in self.wanted}
-                walk(root, wrap(seed.array, seed), found.__setitem__, ends, lift=wrap)
-            finally:
-                for node, hooks in zip(nodes, before, strict=True):
-                    node.hooks = hooks
+            seed = Leaf(np.ones(root.shape, root.dtype), live=True)
+            ends = {self.leaves[each] for each in self.wanted}
+            walk_back(root, seed, partial(self._attend, names), found.__setitem__, ends)
         return [self._left(found.get(self.leaves[each]), each, names) for each in self.wanted]
 
     def _left(self, gradient: Any, variable: Variable, names: Names) -> AnyNode:
@@ -196,16 +189,11 @@ class _Again:
         node: AnyNode = gradient._node
         return node
 
-    def _hook(self, node: AnyNode, names: Names) -> Callable[[Any], None]:
-        """Names a node's gradient after it, and puts what its rule computes into the scope of its operation."""
-
-        def attend(gradient: Any) -> None:
-            thread.mode = thread.mode.but(scope=(BACKWARD, *getattr(node, "scope", ())))
-            variable = self.variable.get(node)
-            if variable is not None and isinstance(gradient, Recorded) and isinstance(gradient._node, Node):
-                names.propose(gradient._node, f"d_{variable.name}", 0 if variable.given else 1)
-
-        return attend
+    def _attend(self, names: Names, node: AnyNode, gradient: Any) -> None:
+        """Call a node's gradient after it."""
+        variable = self.variable.get(node)
+        if variable is not None and isinstance(gradient, Recorded) and isinstance(gradient._node, Node):
+            names.propose(gradient._node, f"d_{variable.name}", 0 if variable.given else 1)
 
     def placed(self, operation: Operation) -> Operation:
         """An operation with the line and the scope of the forward operation that it is, or belongs to."""

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from .passes import common_subexpressions, dead_code, from_the_front
+from .algebra import from_the_front
+from .passes import common_subexpressions, dead_code
 from .primitives import Primitive
 from .program import Operation, Program, Variable
 from .rewriting import Rewriter, rewrite

@@ -6,9 +6,11 @@ Read next: `passes.py`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from .program import Operation, Program, Variable
 from .recording import Leaf
@@ -114,3 +116,19 @@ def renamed(program: Program, new: dict[Variable, Variable]) -> Program:
         outputs=tuple(map(now, program.outputs)),
         statics=tuple(map(now, program.statics)),
     )
+
+
+def same(first: Iterable[Any], second: Iterable[Any]) -> bool:
+    """Whether two sequences hold the very same objects."""
+    return all(a is b for a, b in zip(first, second, strict=True))
+
+
+def result_form(function: np.ufunc, inputs: Iterable[Any]) -> tuple[tuple[int, ...], Any]:
+    """The shape and dtype of an elementwise function's first result."""
+    inputs = list(inputs)
+    shape = np.broadcast_shapes(*(each.shape if isinstance(each, Variable) else np.shape(each) for each in inputs))
+    kinds = [
+        each.dtype if isinstance(each, (Variable, np.generic)) else np.dtype(bool) if type(each) is bool else type(each)
+        for each in inputs
+    ]
+    return shape, function.resolve_dtypes((*kinds, *(None,) * function.nout))[function.nin]

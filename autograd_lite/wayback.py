@@ -1,6 +1,6 @@
 """The way back as part of a Program: the gradient rules run on tensors while everything is being recorded.
 
-Read next: `drawing.py`, which shows it beside the way forward.
+Read next: `joint.py`, which makes one program of both ways; `drawing.py`, which shows them side by side.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,38 @@ from .program import BACKWARD, Program, Variable
 from .recording import AnyNode, Leaf, Node, Recorded, history, switched, thread, tick
 from .tensors import wrap
 from .trees import flatten
+
+
+def walk_back(
+    root: AnyNode,
+    seed: Leaf,
+    attend: Callable[[AnyNode, Any], None],
+    found: Callable[[AnyNode, Any], None],
+    ends: set[AnyNode] | None = None,
+) -> None:
+    """Run the gradient rules of a history on tensors, so that they are recorded.
+
+    `attend(node, gradient)` is called before the rule of a node, whose operations stand in the scope of the backward
+    pass and the node's own; `found(leaf, gradient)` at a leaf.
+    """
+
+    def hook(node: AnyNode) -> Callable[[Any], None]:
+        def arrived(gradient: Any) -> None:
+            thread.mode = thread.mode.but(scope=(BACKWARD, *getattr(node, "scope", ())))
+            attend(node, gradient)
+
+        return arrived
+
+    nodes = history(root)
+    before = [node.hooks for node in nodes]
+    for node in nodes:
+        node.hooks = [hook(node)]
+    try:
+        with switched(tracing=True):  # a trace notes frames and lines, which an eager history does without
+            walk(root, wrap(seed.array, seed), found, ends, lift=wrap)
+    finally:
+        for node, hooks in zip(nodes, before, strict=True):
+            node.hooks = hooks
 
 
 class WayBack:
@@ -39,17 +72,8 @@ class WayBack:
         if not roots:
             raise RuntimeError("ag.draw(..., backward=True): nothing here requires gradients.")
         for root in roots:
-            nodes = history(root)
-            hooks = [node.hooks for node in nodes]
-            for node in nodes:
-                node.hooks = [self._hook(node, names)]
-            try:
-                seed = Leaf(np.ones(root.shape, root.dtype), name=f"d_{names.of(root) or 'result'}", live=True)
-                with switched(tracing=True):  # a trace notes frames and lines, which an eager history does without
-                    walk(root, wrap(seed.array, seed), found, lift=wrap)
-            finally:
-                for node, hook in zip(nodes, hooks, strict=True):
-                    node.hooks = hook
+            seed = Leaf(np.ones(root.shape, root.dtype), name=f"d_{names.of(root) or 'result'}", live=True)
+            walk_back(root, seed, partial(self._attend, names), found)
         for leaf, gradient in gradients.items():
             names.propose(gradient._node, f"d_{names.of(leaf) or 'constant'}", 0)
         results = [each._node for each in gradients.values()]
@@ -66,21 +90,16 @@ class WayBack:
         pairs = dict(zip(rest[::2], rest[1::2], strict=True))
         return replace(program, outputs=outputs, returns=flatten([0] * end)[1]), pairs
 
-    def _hook(self, node: AnyNode, names: Names) -> Callable[[Any], None]:
-        """A hook that calls a node's gradient after it, and puts its rule's operations into the frame of the node's."""
-
-        def arrived(gradient: Any) -> None:
-            thread.mode = thread.mode.but(scope=(BACKWARD, *getattr(node, "scope", ())))
-            self._visits.append((tick(), node))
-            if not isinstance(gradient, Recorded):
-                return
-            if isinstance(node, Node):
-                self._pairs.append((node, gradient._node))
-            called = names.of(node)
-            if called and not isinstance(gradient._node, Leaf):
-                names.propose(gradient._node, f"d_{called}", 1)
-
-        return arrived
+    def _attend(self, names: Names, node: AnyNode, gradient: Any) -> None:
+        """Remember when a node's gradient was there, and call it after the node."""
+        self._visits.append((tick(), node))
+        if not isinstance(gradient, Recorded):
+            return
+        if isinstance(node, Node):
+            self._pairs.append((node, gradient._node))
+        called = names.of(node)
+        if called and not isinstance(gradient._node, Leaf):
+            names.propose(gradient._node, f"d_{called}", 1)
 
     def _place(self, results: list[AnyNode]) -> set[AnyNode]:
         """Give every operation of the way back the source line of the forward one; return all that was reached."""
