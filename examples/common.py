@@ -15,7 +15,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import fill, indent
@@ -63,9 +63,13 @@ class Document:
         """Run with parsed options; the `Run` that comes back says how it went."""
         run = Run(self, options)
         try:
-            run.open()
-            self.story(run)
-            run.code = run.verdict()
+            with (
+                nullcontext() if run.first else open(os.devnull, "w") as silence,
+                redirect_stdout(silence or sys.stdout),
+            ):
+                run.open()
+                self.story(run)
+                run.code = run.verdict()
         except (BadInput, FloatingPointError) as error:
             run.fail(error)
             return run
@@ -73,7 +77,8 @@ class Document:
             print("\nInterrupted: what there is gets saved, and --resume goes on from there.")
             run.code = INTERRUPTED
         with Interruption() as held:
-            run.save()
+            if run.first:
+                run.save()
         if held.asked:
             run.code = INTERRUPTED
         return run
@@ -101,6 +106,8 @@ class Run:
         self.epochs: int = self.options.epochs or default
         self.folder = Path(self.options.out or Path("out") / self.document.name)
         self.started = time.perf_counter()
+        self.comm = nn.distributed.world()  # the processes of mpiexec; the first one alone speaks and writes
+        self.first = self.comm is None or self.comm.rank == 0
         self.files: dict[str, bytes] = {}
 
     def shorten(self, epochs: int) -> None:
@@ -123,7 +130,9 @@ class Run:
     def fail(self, error: Exception) -> None:
         """End with one clear line: exit code 2 for bad input, 1 for a training that went wrong."""
         self.error, self.code = error, 2 if isinstance(error, BadInput) else 1
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        if self.comm is not None:
+            self.comm.Abort(self.code)  # the others would wait for this one
 
     # ---- the cross-check -----------------------------------------------------------------------------------------
 
@@ -168,7 +177,7 @@ class Run:
         try:
             history = nn.fit(
                 model, loss_fn, optimizer, train, self.epochs, valid, metrics, scheduler, compile=True,
-                out=folder, resume=self.options.resume, callbacks=[log],
+                out=folder, resume=self.options.resume, callbacks=[log], comm=self.comm,
             )  # fmt: skip
         except CheckpointError as error:
             raise BadInput(f"{error} Leave out --resume to start afresh.") from None

@@ -9,7 +9,7 @@ Read next: `modules.py`.
 
 from typing import TYPE_CHECKING, Any
 
-from . import functional, init, optim, utils
+from . import distributed, functional, init, optim, utils
 from .charts import TrainingCharts
 from .containers import ModuleDict, ModuleList, Sequential
 from .data import DataLoader, TensorDataset, kfold, one_hot, standardize, train_test_split
@@ -100,6 +100,7 @@ __all__ = [
     "TrainingCharts",
     "accuracy",
     "diagnose",
+    "distributed",
     "evaluate",
     "fit",
     "functional",

@@ -18,7 +18,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from .evaluation import Metric, evaluate
+from .distributed import ranks_of
+from .evaluation import Metric
 from .modules import Module
 from .optim import Optimizer
 from .optim.lr_scheduler import ReduceLROnPlateau
@@ -43,6 +44,7 @@ def fit(
     out: Any = None,
     resume: bool = False,
     callbacks: Iterable[Callable[[RunState], Any]] = (),
+    comm: Any = None,
 ) -> History:
     """Train for `epochs` epochs over the batches (x, y) of `train`; gives the history, one row for each epoch.
 
@@ -60,6 +62,9 @@ def fit(
     and returns, with history.interrupted set. With `resume` the run goes on where out/last.npz left it, with the same
     results, to the last bit, as if it had never stopped: parameters, optimizer, scheduler, callbacks and every random
     generator (the common one, and those that the modules or `train` hold) continue.
+
+    With `comm`, a communicator of mpi4py, each of its processes takes its share of every batch; the model becomes that
+    of one process, and rank 0 alone writes files: `distributed.py`.
 
     Raises FloatingPointError for a loss that is NaN or infinite, before it reaches the parameters, naming the first
     operation that produced it; ValueError for an empty data set, resume without `out`, or a checkpoint of another run.
@@ -80,12 +85,13 @@ def fit(
     folder = None if out is None else Path(out)
     history = History("loss" if valid is None else "valid_loss")
     run = RunState(model, optimizer, scheduler, train, history, callbacks, folder, loss_fn)
-    files = None if folder is None else RunFiles(run, folder)
-    if files is not None and resume:
-        files.resume()
-    step = TrainStep(model, loss_fn, optimizer, compile, finite=True)
+    ranks = ranks_of(comm)
+    files = None if folder is None or not ranks.first else RunFiles(run, folder)
+    ranks.begin(run, files.resume if files is not None and resume else None)
+    step = ranks.step(model, loss_fn, optimizer, compile)
     model.train()
-    with Interruption() as interruption, _Progress(run, epochs) as progress, ExitStack() as endings:
+    with ranks, Interruption() as signal, _Progress(run, epochs, ranks.first) as progress, ExitStack() as endings:
+        interruption = ranks.agreed(signal)
         for callback in callbacks:
             if hasattr(callback, "on_end"):
                 endings.callback(callback.on_end, run)
@@ -100,11 +106,12 @@ def fit(
             if not complete:
                 history.interrupted = True
                 break
+            ranks.settle(model)
             row = {"epoch": run.epoch + 1, "loss": run.mean_loss}
             if valid is not None:
-                row |= {f"valid_{k}": v for k, v in evaluate(model, loss_fn, valid, metrics).items()}
+                row |= {f"valid_{k}": v for k, v in ranks.evaluate(model, loss_fn, valid, metrics).items()}
             elif metrics:
-                row |= {k: v for k, v in evaluate(model, loss_fn, train, metrics).items() if k != "loss"}
+                row |= {k: v for k, v in ranks.evaluate(model, loss_fn, train, metrics).items() if k != "loss"}
             row |= {"lr": optimizer.param_groups[0]["lr"], "seconds": time.perf_counter() - begun}
             history.rows.append(row)
             run.next_epoch()
@@ -112,7 +119,7 @@ def fit(
                 watches = isinstance(scheduler, ReduceLROnPlateau)
                 scheduler.step(row[history.monitored]) if watches else scheduler.step()
             for callback in callbacks:
-                history.stopped |= callback(run) is True
+                history.stopped |= ranks.any(callback(run) is True)
             if files is not None:
                 files.after_epoch()
             history.interrupted = interruption.asked
@@ -153,7 +160,7 @@ def _one_epoch(step: TrainStep, run: RunState, interruption: Interruption, progr
 class _Progress:
     """A bar over all batches, where tqdm is installed and somebody looks."""
 
-    def __init__(self, run: RunState, epochs: int) -> None:
+    def __init__(self, run: RunState, epochs: int, wanted: bool) -> None:
         self.run = run
         self.epochs = epochs
         self.bar: Any = None
@@ -163,7 +170,7 @@ class _Progress:
         except ImportError:
             return
         total = epochs * len(run.train) if hasattr(run.train, "__len__") else None
-        self.bar = tqdm.tqdm(total=total, initial=run.step, unit="batch", disable=None, leave=False)
+        self.bar = tqdm.tqdm(total=total, initial=run.step, unit="batch", disable=None if wanted else True, leave=False)
 
     @property
     def live(self) -> bool:

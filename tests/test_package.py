@@ -25,8 +25,9 @@ NN = """
     AvgPool2d BCELoss BCEWithLogitsLoss BatchNorm1d BatchNorm2d Buffer Conv1d Conv2d CrossEntropyLoss DataLoader
     Dropout ELU EarlyStopping Embedding Flatten GELU HuberLoss Identity L1Loss LayerNorm LeakyReLU Linear
     LogSigmoid LogSoftmax MSELoss MaxPool2d Module ModuleDict ModuleList NLLLoss Parameter ReLU Sequential SiLU
-    Sigmoid SmoothL1Loss Softmax Softplus Tanh TensorDataset TrainStep TrainingCharts accuracy diagnose evaluate fit
-    functional functional_call init kfold load manual_seed one_hot optim save standardize train_test_split utils
+    Sigmoid SmoothL1Loss Softmax Softplus Tanh TensorDataset TrainStep TrainingCharts accuracy diagnose
+    distributed evaluate fit functional functional_call init kfold load manual_seed one_hot optim save standardize
+    train_test_split utils
 """.split()
 
 
