@@ -66,7 +66,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("subject", metavar="MODULE:OBJECT", help="what to draw, such as examples.xor:model")
     command.add_argument("-o", "--output", metavar="FILE", help="the file to write (graph.svg)")
     command.add_argument("--format", choices=FORMATS, help="the file's format, if its name does not end with it")
-    command.add_argument("--backward", action="store_true", help="draw the way back too, with values and gradients")
+    command.add_argument(
+        "--backward", nargs="?", const=True, default=False, choices=["only"], metavar="only",
+        help="draw the way back too, or only it, with values and gradients",
+    )  # fmt: skip
     command.add_argument("--depth", type=int, metavar="N", help="fold modules that lie deeper than N")
     command.add_argument("--unfolded", action="store_true", help="fold no repetitions, and draw however many boxes")
     command.add_argument("--formulas", action="store_true", help="write each operation's gradient rule into its box")

@@ -15,7 +15,8 @@ Read next: `folding.py` (which boxes there are), `pictures.py` (the DOT text), `
 from __future__ import annotations
 
 import os
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from .folding import Scene, leaves
 from .folding import fold as folded
@@ -32,7 +33,10 @@ FORMATS = ("svg", "png", "pdf", "html", "dot")
 
 
 class Graph:
-    """The picture of a program: `source` is its DOT text, `svg()` the picture, `save` writes it to a file."""
+    """The picture of a program: `source` is its DOT text, `svg()` the picture, `save` writes it to a file.
+
+    `shown` is the part of the program that is drawn.
+    """
 
     def __init__(
         self,
@@ -41,8 +45,10 @@ class Graph:
         depth: int | None = None,
         fold: bool | None = None,
         most: int | None = 200,
+        shown: Program | None = None,
     ) -> None:
         self.program = program
+        self.shown = shown or program
         self.notes = notes or Notes()
         self.recordings: list[tuple[str, dict[Variable, Statistics]]] = []
         self._folding = depth, fold, most
@@ -54,7 +60,7 @@ class Graph:
     def scene(self, depth: int | None = None) -> Scene:
         """What the picture shows, folded as asked, or to another depth."""
         asked, repeats, most = self._folding
-        return folded(self.program, asked if depth is None else depth, repeats, None if repeats is False else most)
+        return folded(self.shown, asked if depth is None else depth, repeats, None if repeats is False else most)
 
     @property
     def source(self) -> str:
@@ -137,7 +143,7 @@ def write(path: str, content: bytes) -> None:
 def draw(
     subject: Any,
     *example_inputs: Any,
-    backward: bool = False,
+    backward: bool | Literal["only"] = False,
     depth: int | None = None,
     fold: bool | None = None,
     most: int = 200,
@@ -149,7 +155,8 @@ def draw(
     With `backward`, the way back to the parameters is drawn too, or to all floating inputs where there are no
     parameters; then every box tells mean ± spread, norm and share of zeros (if there are any) of its value and its
     gradient, has the colour of its gradient's root mean square, and is marked where that is not a number, below 1e-7
-    (vanishing), above 1e3 (exploding), or all zeros (dead). `formulas` adds each operation's gradient rule.
+    (vanishing), above 1e3 (exploding), or all zeros (dead). With backward="only" the way back is drawn alone.
+    `formulas` adds each operation's gradient rule.
 
     Frames (modules, `ag.scope`) deeper than `depth` are folded into one box each. Equal blocks that follow one another
     are drawn once, with their number: always with `fold`, never with fold=False, and otherwise where there are more
@@ -170,13 +177,15 @@ def draw(
     """
     if depth is not None and depth < 1:
         raise ValueError(f"ag.draw(..., depth={depth}): the depth of frames to be shown is 1 or more.")
+    if backward not in (False, True, "only"):
+        raise ValueError(f"ag.draw(..., backward={backward!r}): False, True or 'only'.")
     notes = Notes(formulas=formulas)
-    program = _program(subject, example_inputs, backward, notes)
+    program = _program(subject, example_inputs, bool(backward), notes)
     if backward:
         notes.values = observe(program, example_inputs)
     if report is not None:
         notes.verdicts = _verdicts(program, report)
-    return Graph(program, notes, depth, fold, most)
+    return Graph(program, notes, depth, fold, most, _way_back(program) if backward == "only" else None)
 
 
 def _program(subject: Any, example_inputs: tuple[Any, ...], backward: bool, notes: Notes) -> Program:
@@ -200,6 +209,21 @@ def _program(subject: Any, example_inputs: tuple[Any, ...], backward: bool, note
     if way is not None:
         program, notes.gradients = way.apart(program)
     return program
+
+
+def _way_back(program: Program) -> Program:
+    """The part of a program that gradient rules computed; what that reads of the way forward is its input."""
+    operations = tuple(each for each in program.operations if each.scope[:1] == (BACKWARD,))
+    made = {each for operation in operations for each in operation.outputs}
+    read = [each for each in dict.fromkeys(v for operation in operations for v in operation.reads) if each not in made]
+    return replace(
+        program,
+        inputs=tuple(each for each in read if each not in program.values),
+        captured=tuple(each for each in read if each in program.values),
+        operations=operations,
+        outputs=tuple(each for each in program.outputs if each in made),
+        updates=(),
+    )
 
 
 def _verdicts(program: Program, report: Report) -> dict[Variable, Verdict]:

@@ -49,8 +49,8 @@ def _views(graph: Graph) -> Any:
         shallower = graph.scene(depth)
         if len(shallower.boxes) < len(scene.boxes):
             scenes[f"frames to depth {depth}"] = scene = shallower
-    if graph.scene().note and len(graph.program.operations) <= _MOST:
-        scenes["every operation"] = fold(graph.program, None, False, None)
+    if graph.scene().note and len(graph.shown.operations) <= _MOST:
+        scenes["every operation"] = fold(graph.shown, None, False, None)
     for title, each in scenes.items():
         svg = render(dot_text(each, graph.notes), "svg").decode()
         names = frame_names(each)

@@ -97,7 +97,8 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
         cluster.attr(labeljust="l", fontsize="11")  # at the left, where fewer arrows cross it
 
     lane = graph
-    if any(box.back for box in scene.boxes):
+    alone = not any(box.operations and not box.back for box in scene.boxes)  # the way back without the way forward
+    if any(box.back for box in scene.boxes) and not alone:
         lane = Digraph(name="cluster_forward")  # a frame that is not seen keeps the two passes apart
         lane.attr(style="invis")
     outputs = {each for each in program.outputs if isinstance(each, Variable)}
@@ -126,19 +127,20 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
         if operation is not None:
             operands = [_operand(each, program, scene.hidden) for each in operation.inputs]
             if operands.count(DOT) > 1 and order_matters(operation.primitive, operands):
-                attributes["ordering"] = "out" if box.back else "in"
+                attributes["ordering"] = "out" if box.back and not alone else "in"
         told = [*against(box, notes), *([operation.line] if operation is not None and operation.line else [])]
         if told:
             attributes["tooltip"] = r"\n".join(map(_escaped, told))
         frame = frames[box.scope] if box.scope else lane
         frame.node(box.name, r"\n".join(map(_escaped, lines)), **attributes)
         for link in scene.links[box]:
-            _edge(graph, link, sides.get(link.tail) == (box, "right"))
+            _edge(graph, link, sides.get(link.tail) == (box, "right"), alone)
     for scope in sorted((each for each in frames if each and each != (BACKWARD,)), key=len, reverse=True):
         outer = frames[scope[:-1]] if len(scope) > 1 else lane
         outer.subgraph(frames[scope])
     if lane is not graph:
         graph.subgraph(lane)
+    if (BACKWARD,) in frames:
         graph.subgraph(frames[BACKWARD,])
     for leaf, (user, _) in sides.items():
         graph.body.append(f'\t{{ rank=same "{user.name}" "{leaf.name}" }}\n')
@@ -161,7 +163,7 @@ def _kind(box: Box, outputs: set[Variable]) -> str:
     if box.title:
         return "folded"
     if not box.operations:
-        return box.shown.kind
+        return "constant" if box.shown.kind == "result" else box.shown.kind  # a value of the way forward, not drawn
     made = any(not outputs.isdisjoint(operation.outputs) for operation in box.operations)
     return ("gradient output" if made else "gradient") if box.back else ("output" if made else "operation")
 
@@ -201,11 +203,11 @@ def _pairs(scene: Scene, notes: Notes) -> dict[Box, Box]:
     return {box: gradient for gradient, box in found.items()}
 
 
-def _edge(graph: Digraph, link: Link, right: bool) -> None:
+def _edge(graph: Digraph, link: Link, right: bool, alone: bool) -> None:
     """One arrow for one use of a value; of several results of an operation it says which.
 
-    Layers follow from arrows: on the way back those that hang from one another are declared the other way round, and
-    so are those that come from the right.
+    Layers follow from arrows: on the way back, if it is not alone, those that hang from one another are declared the
+    other way round, and so are those that come from the right.
     """
     attributes: dict[str, str] = {}
     tail, head = link.tail.name, link.head.name
@@ -213,10 +215,10 @@ def _edge(graph: Digraph, link: Link, right: bool) -> None:
         attributes["label"] = _escaped(link.variable.label)
     if link.head.back:
         attributes["color"] = _PURPLE
-        if link.tail.back:
+        if link.tail.back and not alone:
             tail, head = head, tail
             attributes["dir"] = "back"
-        else:
+        elif not alone:
             attributes |= {"style": "dashed", "color": "#CBA3BF", "constraint": "false"}
     if link.again:
         attributes |= {"style": "dotted", "constraint": "false"}

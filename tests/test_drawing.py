@@ -302,6 +302,20 @@ def test_a_hundred_thousand_operations_are_drawn_without_recursion() -> None:
     assert source.count("->") == 100_000
 
 
+def test_the_way_back_can_be_drawn_alone() -> None:
+    both, only = (ag.draw(xor, *weights(), backward=way) for way in (True, "only"))
+    back = [each for each in both.program.operations if each.scope[:1] == ("backward pass",)]
+    boxes = only.scene().boxes
+    assert [box.name for box in boxes if box.operations] == [each.outputs[0].name for each in back]
+    uses = sum(isinstance(each, Variable) and each not in only.scene().hidden for op in back for each in op.reads)
+    assert len(parts(only.svg(), "edge")) == uses
+    read = {each.name for op in back for each in op.reads} - {each.name for op in back for each in op.outputs}
+    assert {box.name for box in boxes if not box.operations} == read - {each.name for each in only.scene().hidden}
+    assert "dir=back" not in only.source
+    with pytest.raises(ValueError, match="'only'"):
+        ag.draw(xor, *weights(), backward="alone")  # type: ignore[arg-type]  # what is tested
+
+
 def heights(svg: str) -> dict[str, float]:
     """How far down the middle of each box lies."""
     return {

@@ -47,6 +47,14 @@ def test_document_1s_network_as_a_page(tmp_path: Path) -> None:
     assert "gradient " in text
 
 
+def test_the_way_back_alone(tmp_path: Path) -> None:
+    path = tmp_path / "graph.dot"
+    assert main(["draw", "examples.xor:model", "-o", str(path), "--backward", "only"]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert "d_W1" in text
+    assert "X @ W1" not in text
+
+
 def test_the_format_may_differ_from_the_name(tmp_path: Path) -> None:
     path = tmp_path / "graph"
     assert main(["draw", "subjects:pair", "-o", str(path), "--format", "dot"]) == 0
