@@ -47,10 +47,12 @@ def diagnose(
     be traced, the report says why there is no diagnosis.
     """
     try:
-        network = understood(report, loss_fn, params, previous)
+        network = understood(report, loss_fn, params)
     except (TypeError, RuntimeError, ValueError, NotImplementedError) as error:
         report.notes.append(f"There is no diagnosis, for the loss could not be traced: {error}")
         return None
+    if previous is not None:
+        network.replay.stale = _before(network, recorded(previous, (params,), differentiate=True), params)
     variables = _variables(network, params)
     targets = []
     for name in nearest:
@@ -76,7 +78,6 @@ def understood(
     report: Report | None,
     loss_fn: Callable[[Any], Any],
     params: dict[str, Any],
-    previous: Callable[[Any], Any] | None = None,
 ) -> Network:
     """The network in a loss, such that its way back gives the generated gradients."""
     program = recorded(loss_fn, (params,), differentiate=True)
@@ -85,8 +86,6 @@ def understood(
         if not _agrees(network, report, params):
             network = Network(common_subexpressions(program), (params,))
         network.manual = {name: entry.manual for name, entry in report.entries.items()}
-    if previous is not None:
-        network.replay.stale = _before(network, recorded(previous, (params,), differentiate=True), params)
     network.heads = heads_of(network)
     return network
 
@@ -96,7 +95,7 @@ def _before(network: Network, before: Program, params: dict[str, Any]) -> Replay
     data = [leaf.array for leaf in before.values.values()]
     here = list(network.program.values)
     if len(data) != len(here) or any(a.shape != b.shape for a, b in zip(data, here, strict=True)):
-        raise ValueError("previous is another computation than loss_fn, or a batch of another shape.")
+        raise ValueError("check_backprop: previous is another computation than loss_fn, or a batch of another shape.")
     values = {each: Leaf(array) for each, array in zip(here, data, strict=True)}
     return Replay(replace(network.program, values=values), (params,))
 
@@ -322,8 +321,9 @@ def _apart(network: Network, made: Made, others: list[Made]) -> str:
         ("Other weights would tell these causes apart.", _Elsewhere(network.replay, weights)),
         ("Other inputs would tell these causes apart.", _Elsewhere(network.replay, weights, data)),
     ):
-        if all(_parts(network, replay, made, other) for other in others):
-            return words
+        parted = [_parts(network, replay, made, other) for other in others]
+        if any(parted):
+            return words if all(parted) else f"{words[:-1]}, but for those that come to the same line."
     if any(len(layer.product.x.shape) < 2 or 1 in layer.z.shape for layer in network.layers):
         return "These data cannot tell them apart; a batch of several records might."
     return "For this network they come to the same line."

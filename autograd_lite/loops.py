@@ -57,9 +57,9 @@ def watch(loss_fn: Callable[..., Any], every: int = 100) -> Watch:
     """Check hand-written gradients in a loop of your own, at the first call and then every `every` calls.
 
     Call the result with `(params, manual)`, as `check_backprop`, or with a batch behind them, which `loss_fn` gets
-    after params. At the first wrong step it warns (RuntimeWarning) with the whole report, keeps its number in `.parted` and
-    the report in `.report`, and checks no more. Other calls cost nothing. Raises ValueError unless `every` is at least
-    1, and what check_backprop raises.
+    after params. At the first wrong step it warns (RuntimeWarning) with the whole report, keeps its number in `.parted`
+    and the report in `.report`, and checks no more. Other calls cost nothing. Raises ValueError unless `every` is at
+    least 1, and what check_backprop raises.
 
     >>> import numpy as np, autograd_lite as ag
     >>> watch = ag.watch(lambda p, x: np.sum((p["w"] * x) ** 2), every=2)

@@ -15,7 +15,7 @@ Read next: `anatomy.py` (which operations are layers), `mistakes/` (the rules pe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -118,12 +118,24 @@ class Replay:
             if operation.primitive.differentiable and any(each in self.active for each in operation.inputs):
                 self.active.update(operation.outputs)
         self.makers = {each: k for k, operation in enumerate(self.operations) for each in operation.outputs}
+        self.sends = [
+            [] if step.outputs[0] not in self.active else list(self._edges(k)) for k, step in enumerate(self.operations)
+        ]
         self.consumers: dict[Variable, list[Edge]] = {}
-        for k, operation in enumerate(self.operations):
-            for slot, each in enumerate(operation.inputs):
-                if each in self.active and operation.outputs[0] in self.active:
-                    self.consumers.setdefault(each, []).append(Edge(k, slot))
+        for edge in (each for sent in self.sends for each in sent):
+            self.consumers.setdefault(self.operations[edge.operation].inputs[edge.slot], []).append(edge)
+        self.inputs = frozenset(program.inputs)
         self._upstream: dict[Variable, frozenset[Variable]] = {}
+        self._leading: dict[tuple[Variable, ...], frozenset[Variable]] = {}
+        self._rules: dict[Edge, Rule] = {}
+
+    def _edges(self, k: int) -> Iterator[Edge]:
+        """The inputs to which an operation sends a gradient."""
+        operation = self.operations[k]
+        for slot, each in enumerate(operation.inputs):
+            primitive = operation.primitive
+            if each in self.active and (primitive.joint is not None or primitive.rules[slot] is not None):
+                yield Edge(k, slot)
 
     # ---- what depends on what ----------------------------------------------------------------------------------
 
@@ -137,6 +149,17 @@ class Replay:
                 for each in operation.outputs:
                     self._upstream[each] = frozenset((each,)).union(*behind)
         return self._upstream[variable]
+
+    def leading(self, towards: tuple[Variable, ...]) -> frozenset[Variable]:
+        """Some variables and everything that was computed from them."""
+        known = self._leading.get(towards)
+        if known is None:
+            found = set(towards)
+            for operation in self.operations:
+                if any(each in found for each in operation.inputs if isinstance(each, Variable)):
+                    found.update(operation.outputs)
+            known = self._leading[towards] = frozenset(found)
+        return known
 
     def touched(self, site: Site) -> frozenset[Variable]:
         """The variables whose gradients a rule at a site can change."""
@@ -163,6 +186,8 @@ class Replay:
                 values = base.values
             elif forward:
                 values, base = self._forward(overrides), None
+            if base is not None and not base.overrides.keys() <= overrides.keys():
+                base = None  # it has a mistake that these have not
             return _Way(self, values, overrides, base, towards).run()
 
     def _forward(self, overrides: Overrides) -> dict[Variable, Any]:
@@ -199,18 +224,26 @@ class Replay:
 
     def rule(self, edge: Edge) -> Rule:
         """The right rule at an edge."""
+        known = self._rules.get(edge)
+        if known is None:
+            known = self._rules[edge] = self._rule(edge)
+        return known
+
+    def _rule(self, edge: Edge) -> Rule:
         operation = self.operations[edge.operation]
         x = operation.inputs[edge.slot]
         deltas = tuple(Delta(each) for each in operation.outputs)
         several = len(deltas) > 1
         variables = [each for each in operation.inputs if isinstance(each, Variable)]
 
+        settings = self._settings(operation)
+
         def function(*arrays: Any) -> Any:
             g = arrays[: len(deltas)] if several else arrays[0]
             y = arrays[len(deltas) : 2 * len(deltas)] if several else arrays[1]
             rest = iter(arrays[2 * len(deltas) :])
             inputs = [next(rest) if isinstance(each, Variable) else each for each in operation.inputs]
-            return fitted(_sent(operation, edge.slot, g, y, inputs, self._settings(operation)), x.shape, operation)
+            return fitted(_sent(operation, edge.slot, g, y, inputs, settings), x.shape, operation)
 
         return Rule((*deltas, *operation.outputs, *variables), function)
 
@@ -255,7 +288,7 @@ def _parameters(program: Program) -> tuple[Variable, ...]:
 
 
 class _Way:
-    """One way back."""
+    """One way back: all of it, or what differs from a base."""
 
     def __init__(
         self,
@@ -271,45 +304,42 @@ class _Way:
         self.base = base
         self.known: Overrides = {} if base is None else base.overrides
         self.changed: set[Variable] = set()
-        self.totals: dict[Variable, Array] = {}
-        self.parts: dict[Edge, Array] = {}
-        self.wanted = None if towards is None else self._leading(set(towards))
-
-    def _leading(self, towards: set[Variable]) -> set[Variable]:
-        for operation in self.replay.operations:
-            if any(each in towards for each in operation.inputs if isinstance(each, Variable)):
-                towards.update(operation.outputs)
-        return towards
+        self.totals: dict[Variable, Array] = {} if base is None else dict(base.totals)
+        self.parts: dict[Edge, Array] = {} if base is None else dict(base.parts)
+        self.wanted = None if towards is None else replay.leading(tuple(towards))
+        self.ruled = {site.operation for site in overrides if isinstance(site, Edge)}
 
     def run(self) -> Gradients:
         replay = self.replay
-        for k in range(len(replay.operations) - 1, -1, -1):
+        for k in range(self._start(), -1, -1):
             operation = replay.operations[k]
-            if operation.outputs[0] not in replay.active:
-                continue
-            reached = False
-            for each in operation.outputs:
-                self._gather(each)
-                reached = reached or each in self.totals
-            if reached:
-                self._send(k, operation)
+            if operation.outputs[0] in replay.active:
+                for each in operation.outputs:
+                    self._gather(each)
+                if self.base is None or k in self.ruled or not self.changed.isdisjoint(operation.outputs):
+                    self._send(k, operation)
         for each in replay.program.inputs:
             if each in replay.active:
                 self._gather(each)
         return Gradients(self.totals, self.parts, self.values, self.overrides)
 
+    def _start(self) -> int:
+        """The last operation at which something may differ from the base."""
+        if self.base is None:
+            return len(self.replay.operations) - 1
+        new = [site for site, rule in self.overrides.items() if self.known.get(site) is not rule]
+        makers = self.replay.makers
+        return max((makers.get(site.of, -1) if isinstance(site, Total) else site.operation for site in new), default=-1)
+
     def _gather(self, variable: Variable) -> None:
         """The gradient of a variable, all of whose consumers have sent theirs."""
-        edges = self.replay.consumers.get(variable, ())
         rule = self.overrides.get(Total(variable))
-        base = self.base
-        if base is not None and self._unchanged(Total(variable), rule, variable) and variable in base.totals:
-            self.totals[variable] = base.totals[variable]
+        if self.base is not None and variable not in self.changed and self._unchanged(Total(variable), rule):
             return
         total: Any = None
         if variable is self.replay.root:
             total = np.ones(variable.shape, variable.dtype)
-        for edge in edges:
+        for edge in self.replay.consumers.get(variable, ()):
             part = self.parts.get(edge)
             if part is not None:
                 total = part if total is None else total + part
@@ -317,25 +347,18 @@ class _Way:
             return
         self.totals[variable] = total
         if rule is not None:
-            result = np.asarray(self._computed(rule))
-            self.totals[variable] = self._checked(result, variable)
+            self.totals[variable] = self._checked(np.asarray(self._computed(rule)), variable)
             self.changed.add(variable)
 
     def _send(self, k: int, operation: Operation) -> None:
-        replay, base = self.replay, self.base
-        fresh = any(each in self.changed for each in operation.outputs)
-        for slot, x in enumerate(operation.inputs):
-            edge = Edge(k, slot)
-            if x not in replay.active or edge not in replay.consumers.get(x, ()):
-                continue
-            if self.wanted is not None and x not in self.wanted:
-                continue
+        if not any(each in self.totals for each in operation.outputs):
+            return
+        replay = self.replay
+        fresh = self.base is None or not self.changed.isdisjoint(operation.outputs)
+        for edge in replay.sends[k]:
+            x = operation.inputs[edge.slot]
             rule = self.overrides.get(edge)
-            if not fresh and base is not None and self._unchanged(edge, rule):
-                if edge in base.parts:
-                    self.parts[edge] = base.parts[edge]
-                continue
-            if operation.primitive.joint is None and operation.primitive.rules[slot] is None:
+            if (self.wanted is not None and x not in self.wanted) or (not fresh and self._unchanged(edge, rule)):
                 continue
             if rule is None and len(operation.outputs) > 1:
                 for each in operation.outputs:
@@ -343,9 +366,9 @@ class _Way:
             self.parts[edge] = self._checked(np.asarray(self._computed(rule or replay.rule(edge))), x)
             self.changed.add(x)
 
-    def _unchanged(self, site: Site, rule: Rule | None, own: Variable | None = None) -> bool:
+    def _unchanged(self, site: Site, rule: Rule | None) -> bool:
         """Whether a site's rule is the one that the base had, and reads what it read then."""
-        if own in self.changed or self.known.get(site) is not rule:
+        if self.known.get(site) is not rule:
             return False
         return rule is None or not any(isinstance(each, Delta) and each.of in self.changed for each in rule.reads)
 
@@ -357,6 +380,6 @@ class _Way:
 
     def _checked(self, result: Array, x: Variable) -> Array:
         """A gradient of its variable's shape and dtype; that of a parameter may have any shape, as people's do."""
-        if result.shape != x.shape and x not in self.replay.program.inputs:
+        if result.shape != x.shape and x not in self.replay.inputs:
             raise Impossible(f"{result.shape} for {x.name} of shape {x.shape}")
         return result.astype(x.dtype, copy=False)

@@ -347,7 +347,9 @@ def all_mistakes(network: Network) -> Iterator[tuple[str, int, tuple[str, ...], 
             yield "bias averaged", i, ("bias averaged",), f"b{i}"
             yield "bias of the last record", i, ("last record only",), f"b{i}"
             yield "bias one number", i, ("bias summed to one number",), f"b{i}"
-            yield "bias of the last record, one number", i, ("bias of the last record, summed to one number",), f"b{i}"
+            if network.rows > 1:
+                names = ("bias of the last record, summed to one number",)
+                yield "bias of the last record, one number", i, names, f"b{i}"
             yield "bias sign", i, ("sign",), f"b{i}"
             yield "bias zero", i, ("zero",), f"b{i}"
             yield "bias forgotten", i, ("bias forgotten",), f"b{i}"

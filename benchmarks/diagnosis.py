@@ -1,6 +1,6 @@
 """The score of the diagnosis: mistakes are put into backward passes, and check_backprop has to name them.
 
-    python -m benchmarks.diagnosis [--quick] [--pairs N] [--right N] [--out FILE]
+    python -m benchmarks.diagnosis [--quick] [--pairs N] [--right N] [--jobs N] [--out FILE]
 
 Three kinds of injection, over networks of one to five layers:
 
@@ -22,6 +22,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ NETWORKS = (
     Network("five tanh, columns", (4, 6, 6, 6, 6, 2), "tanh", "identity", "mse", bias=False, columns=True, style=2),
     Network("one record", (6, 5, 4), "sigmoid", "softmax", "mse", columns=True, rows=1),
 )
+KINDS = ("by hand", "catalogue", "pairs")
 SCALES = (1.0, -1.0, 2.0, -7.0, 0.05)
 Named = tuple[tuple[str, ...], str]  # the names that are right, and the place
 
@@ -191,6 +193,13 @@ def score(case: Case, injected: Injected, verbose: bool) -> tuple[int, int, floa
     return right, total, longest
 
 
+def scores(network: Network, pairs: int, verbose: bool) -> list[tuple[int, int, float]]:
+    """The scores of one network, of each kind of injection."""
+    case, rng = Case(network), np.random.default_rng(1)
+    ways: tuple[Injected, ...] = (Case.by_hand, Case.catalogue, lambda case: case.pairs(pairs, rng))
+    return [score(case, way, verbose) for way in ways]
+
+
 # ---- right derivations ---------------------------------------------------------------------------------------------
 
 
@@ -243,6 +252,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="the first eight networks, fewer pairs")
     parser.add_argument("--pairs", type=int, default=30, metavar="N", help="pairs a network (default 30)")
     parser.add_argument("--right", type=int, default=500, metavar="N", help="right derivations (default 500)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once (default 1)")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="networks by their names")
     parser.add_argument("--verbose", action="store_true", help="show what was missed")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as JSON too")
@@ -251,26 +261,24 @@ def main() -> int:
     if options.only:
         networks = tuple(each for each in NETWORKS if each.name in options.only)
     pairs = min(options.pairs, 6) if options.quick else options.pairs
-    kinds = ("by hand", "catalogue", "pairs")
     print(f"{'network':<30} {'by hand':>12} {'catalogue':>12} {'pairs':>12} {'longest':>9}")
     rows: list[dict[str, Any]] = []
-    for network in networks:
-        case = Case(network)
-        rng = np.random.default_rng(1)
-        ways: tuple[Injected, ...] = (Case.by_hand, Case.catalogue, lambda c, g=rng: c.pairs(pairs, g))  # type: ignore[misc]  # a default binds g
-        found = [score(case, way, options.verbose) for way in ways]
-        counts = [f"{right} of {total}" for right, total, _ in found]
-        longest = max(each[2] for each in found)
-        print(f"{network.name:<30} {counts[0]:>12} {counts[1]:>12} {counts[2]:>12} {longest:>7.2f} s", flush=True)
-        rows.append({"network": network.name, **dict(zip(kinds, (each[:2] for each in found), strict=True))})
-    totals = [tuple(sum(row[kind][i] for row in rows) for i in (0, 1)) for kind in kinds]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        tasks = [pool.submit(scores, network, pairs, options.verbose) for network in networks]
+        for network, task in zip(networks, tasks, strict=True):
+            found = task.result()
+            counts = [f"{right} of {total}" for right, total, _ in found]
+            longest = max(each[2] for each in found)
+            print(f"{network.name:<30} {counts[0]:>12} {counts[1]:>12} {counts[2]:>12} {longest:>7.2f} s", flush=True)
+            rows.append({"network": network.name, **dict(zip(KINDS, (each[:2] for each in found), strict=True))})
+    totals = [tuple(sum(row[kind][i] for row in rows) for i in (0, 1)) for kind in KINDS]
     shares = [right / max(total, 1) for right, total in totals]
     print(f"{'all':<30} " + " ".join(f"{right} of {total}".rjust(12) for right, total in totals))
     print(f"{'':<30} " + " ".join(f"{share:.2%}".rjust(12) for share in shares))
     wrong, ties = false_alarms(options.right, options.verbose)
     print(f"\nright derivations called wrong: {wrong} of {options.right} ({ties} with ties at a relu, half in float32)")
     if options.out:
-        table = {"networks": rows, "shares": dict(zip(kinds, shares, strict=True)), "false alarms": wrong}
+        table = {"networks": rows, "shares": dict(zip(KINDS, shares, strict=True)), "false alarms": wrong}
         options.out.write_text(json.dumps({**table, "right derivations": options.right}, indent=1))
     return int(min(shares[:2]) < 0.99 or shares[2] < 0.9 or wrong > 0)
 

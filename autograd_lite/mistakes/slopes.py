@@ -230,6 +230,15 @@ class OtherHalfOfTheSlope(SlopeMistake):
         return f"the slope of the tanh is 1 - {y} ** 2, and the 1 is missing"
 
 
+class Order:
+    """How an outer product was written: in rows or columns, y before 1 - y or the other way round."""
+
+    def __init__(self, rows: bool, exchanged: bool) -> None:
+        self.rows = rows
+        self.exchanged = exchanged
+        self.name = "the factors exchanged" if exchanged else ""
+
+
 @register
 class SlopeAsMatrix(SlopeMistake):
     """np.mat: what was meant elementwise is a product of matrices."""
@@ -241,14 +250,17 @@ class SlopeAsMatrix(SlopeMistake):
     def at(self, network: Network, part: Activation) -> Iterator[Place]:
         if len(part.y.shape) == 2:
             rows = any(each.left for each in network.products)
-            yield Place(part.z, part, part.kind, network.signature(part.y), rows, also=(part.y.name,))
+            for other in (Order(rows, False), Order(rows, True)):
+                yield Place(part.z, part, part.kind, network.signature(part.y), other, also=(part.y.name,))
 
     def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
-        rows, tanh = place.other, place.part.kind == "tanh"
+        order, tanh = place.other, place.part.kind == "tanh"
 
         def wrong(g: Any, y: Any, z: Any) -> Any:
-            last = 1 + y if tanh else y
-            return g @ (last.T @ (1 - y)) if rows else (last @ (1 - y).T) @ g
+            first, second = 1 + y if tanh else y, 1 - y
+            if order.exchanged:
+                first, second = second, first
+            return g @ (first.T @ second) if order.rows else (first @ second.T) @ g
 
         return {place.part.edge: Rule(self.reads(place), wrong)}
 

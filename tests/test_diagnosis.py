@@ -1,0 +1,519 @@
+"""The diagnosis names what is wrong: the documents' faults, and mistakes written by hand in plain NumPy.
+
+The mistakes here, and those of `benchmarks/by_hand.py`, know nothing of the catalogue.
+"""
+
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import autograd_lite as ag
+from autograd_lite import diagnosis
+from autograd_lite.anatomy import network_of
+from autograd_lite.mistakes import CATALOGUE, register
+from autograd_lite.mistakes.base import Mistake
+from autograd_lite.mistakes.slopes import SlopeMistake
+from autograd_lite.tracing import recorded
+from benchmarks.by_hand import Network, by_hand, loss_of
+from benchmarks.diagnosis import NETWORKS, Case, false_alarms, right_ones, score
+from tests.examples import test_formulas as documents
+
+rng = np.random.default_rng(0)
+
+
+def causes(report):
+    """(name, places) of every cause, those that stand beside it included."""
+    return [each for finding in report.findings for each in finding.mistakes]
+
+
+# ---- the six documents, at their own sizes ---------------------------------------------------------------------------
+
+
+def posted(make, seed=0, how="posted"):
+    loss, params, formulas, *_, document = make(seed)
+    return ag.check_backprop(loss, params, formulas(getattr(document, how), params))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_document_1_a_sigmoid_too_many(seed):
+    report = posted(documents.make_xor, seed)
+    (finding,) = report.findings
+    assert finding.mistakes == (("slope at the activation", ("z2", "z1")),)
+    assert "one sigmoid too many" in finding.cause
+    assert report["W1"].cause == report["W2"].cause == finding.cause
+    assert report.scale == pytest.approx(-200)
+    assert report.location.startswith("o")
+    assert "(1 - " in finding.right
+    assert "sigmoid(" in finding.written
+    assert "sigmoid(" not in finding.right
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_document_2_the_diagonal_of_the_softmax(seed):
+    report = posted(documents.make_mnist_ann, seed)
+    (finding,) = report.findings
+    assert finding.mistakes[0] == ("softmax elementwise", ("z3",))
+    assert "only the diagonal of its Jacobian" in finding.cause
+    assert set(finding.names) == {"W1", "b1", "W2", "b2", "W3", "b3"}
+    assert report.scale == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_document_3_an_outer_product_for_elementwise(seed):
+    report = posted(documents.make_mnist_mat, seed)
+    assert causes(report) == [("matrix product for elementwise", ("z2", "z1"))]
+    assert "np.mat" in report["W1"].cause
+    assert "@ (o.T @ (1 - o))" in report["W2"].fix
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_document_6_another_loss_and_the_last_record_s_bias(seed):
+    report = posted(documents.make_mnist_relu, seed)
+    loss, bias = report.findings
+    assert loss.mistakes[0] == ("squared error's gradient for the cross-entropy", ("z3",))
+    assert bias.mistakes == (("bias of the last record, summed to one number", ("b3", "b2", "b1")),)
+    assert "not of the cross-entropy that is reported" in report["W1"].cause
+    assert "assigned in the loop over the records" in report["b1"].cause
+    assert "not of the cross-entropy" in report["b1"].cause  # it is spoilt by both
+    assert report.scale == pytest.approx(-1)
+    assert not report.notes
+
+
+@pytest.mark.parametrize("make", [documents.make_abs_sin, documents.make_heart])
+def test_documents_4_and_5_are_right_and_so_is_every_repaired_one(make):
+    report = posted(make)
+    assert report.ok
+    assert report.findings == report.notes == []
+    assert "a direction to be added to the parameters" in str(report)
+
+
+@pytest.mark.parametrize("make", documents.WRONG_AS_POSTED)
+def test_repaired_derivations_are_right(make):
+    assert posted(make, how="repaired").ok
+
+
+def test_a_diagnosis_of_three_layers_takes_seconds():
+    started = time.process_time()
+    posted(documents.make_mnist_relu, 2)
+    assert time.process_time() - started < 5
+
+
+# ---- the interpreter -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+def test_the_way_back_without_mistakes_is_the_engine_s(network):
+    case = Case(network)
+    generated = ag.grad(case.loss)(case.params)
+    for variable in case.layers.program.inputs:
+        expected = generated[variable.name]
+        np.testing.assert_allclose(case.layers.right.totals[variable], expected, rtol=1e-10, atol=1e-14)
+
+
+def test_every_head_is_recognised():
+    for network in NETWORKS:
+        (head,) = Case(network).layers.heads
+        assert head.loss == {"mse": "squared error", "ce": "cross-entropy", "bce": "binary cross-entropy"}[network.loss]
+        assert head.activation == network.output
+
+
+@pytest.mark.parametrize(
+    ("formula", "kind"),
+    [
+        (lambda z: np.where(z >= 0, 1 / (1 + np.exp(-np.abs(z))), 1 - 1 / (1 + np.exp(-np.abs(z)))), "sigmoid"),
+        (lambda z: 2 / (1 + np.exp(-2 * z)) - 1, "tanh"),
+        (lambda z: (np.abs(z) + z) / 2, "relu"),
+        (lambda z: (np.exp(z).T / np.exp(z).sum(axis=1)).T, "softmax"),
+        (lambda z: np.exp(z - z.max(1)[:, None]) / np.exp(z - z.max(1)[:, None]).sum(1)[:, None], "softmax"),
+    ],
+)
+def test_activations_are_recognised_however_they_are_written(formula, kind):
+    X, W = rng.standard_normal((5, 4)), rng.standard_normal((4, 3))
+    program = recorded(lambda p: np.sum(formula(X @ p["W"]) ** 2 * X[:, :3]), ({"W": W},), differentiate=True)
+    (activation,) = network_of(program, ({"W": W},)).activations
+    assert activation.kind == kind
+
+
+# ---- mistakes written by hand ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["linear softmax", "xor", "one record"])
+def test_mistakes_by_hand_are_named(name):
+    case = Case(next(network for network in NETWORKS if network.name == name))
+    right, total, _ = score(case, Case.by_hand, verbose=True)
+    assert right == total >= 15
+
+
+def test_a_few_of_the_catalogue_at_each_place_are_named():
+    right, total, _ = score(Case(NETWORKS[0]), Case.catalogue, verbose=True)
+    assert right == total >= 40
+
+
+def test_pairs_by_hand_are_named():
+    case = Case(NETWORKS[6])
+    for made, names in [
+        ((("slope missing", 1), ("sign", 2)), [("slope missing", ("z1",)), ("sign", ("W2",))]),
+        ((("bias of the last record", 2), ("transposed", 1)),
+         [("last record only", ("b2",)), ("weight gradient transposed", ("W1",))]),
+        ((("squared error's gradient", 2), ("bias averaged", 1)),
+         [("squared error's gradient for the cross-entropy", ("z2",)), ("bias averaged", ("b1",))]),
+    ]:  # fmt: skip
+        assert set(names) <= set(causes(case.check(case.written(*made), 1)))
+
+
+def test_right_derivations_are_called_right():
+    assert false_alarms(60, verbose=True)[0] == 0
+    assert any(network.ties for network, *_ in right_ones(60))
+
+
+@pytest.mark.parametrize("mask", [lambda z: z > 0, lambda z: z >= 0])
+def test_either_mask_is_right_and_a_mistake_beside_it_is_found(mask):
+    X = np.array([[1.0, -1.0], [2.0, 1.0], [0.0, 0.0], [1.0, 2.0]])
+    params = {"V": np.array([[1.0, 1.0, -1.0], [1.0, -1.0, 2.0]]), "W": np.array([[1.0], [2.0], [0.5]])}
+
+    def loss(p):
+        z = X @ p["V"]
+        a = np.maximum(z, 0)
+        return np.sum((a @ p["W"] - 1) ** 2)
+
+    z = X @ params["V"]
+    a = np.maximum(z, 0)
+    d = a @ params["W"] - 1
+    right = {"V": X.T @ (d @ params["W"].T * mask(z)), "W": a.T @ d}
+    assert ag.check_backprop(loss, params, right).ok
+    wrong = ag.check_backprop(loss, params, {**right, "V": -3 * right["V"]})
+    assert [name for name, each in wrong.entries.items() if not each.ok] == ["V"]
+    half = ag.check_backprop(loss, params, {"V": right["V"], "W": z.T @ d})
+    assert ("input of the wrong layer", ("W with z",)) in causes(half)
+
+
+# ---- loops, branches, penalties, the batch before --------------------------------------------------------------------
+
+X, T = rng.standard_normal((6, 4)), rng.uniform(0.1, 0.9, (6, 2))
+P = {
+    "W1": rng.standard_normal((4, 5)), "b1": rng.standard_normal(5),
+    "W2": rng.standard_normal((5, 2)), "b2": rng.standard_normal(2),
+}  # fmt: skip
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def loop_loss(p):
+    total = 0.0
+    for i in range(6):
+        z1 = np.dot(X[i], p["W1"]) + p["b1"]
+        a1 = sigmoid(z1)
+        z2 = np.dot(a1, p["W2"]) + p["b2"]
+        o = sigmoid(z2)
+        total = total + np.sum((o - T[i]) ** 2)
+    return total / 6
+
+
+def loop_gradients(assigned=(), slope=True):
+    found = {name: np.zeros_like(value) for name, value in P.items()}
+    for i in range(6):
+        a1 = sigmoid(X[i] @ P["W1"] + P["b1"])
+        o = sigmoid(a1 @ P["W2"] + P["b2"])
+        d2 = (o - T[i]) * (o * (1 - o) if slope else 1)
+        d1 = P["W2"] @ d2 * a1 * (1 - a1)
+        for name, value in {"W1": np.outer(X[i], d1), "b1": d1, "W2": np.outer(a1, d2), "b2": d2}.items():
+            found[name] = value if name in assigned else found[name] + value
+    return found
+
+
+def test_in_a_loop_over_records():
+    assert ag.check_backprop(loop_loss, P, loop_gradients()).ok
+    one = ag.check_backprop(loop_loss, P, loop_gradients(("W2",)))
+    assert causes(one) == [("last use only", ("W2",))]
+    assert "`+=`, not `=`" in one["W2"].cause
+    biases = ag.check_backprop(loop_loss, P, loop_gradients(("b1", "b2")))
+    assert causes(biases) == [("last use only", ("b2", "b1"))]
+    every = ag.check_backprop(loop_loss, P, loop_gradients(slope=False))
+    (finding,) = every.findings
+    assert "in each of the 6 copies of the loop" in finding.cause
+    assert len(finding.mistakes[0][1]) == 6
+
+
+Q = {"W1": P["W1"], "b1": P["b1"], "V": rng.standard_normal((5, 5)), "W2": P["W2"]}
+
+
+def residual_loss(p):
+    a1 = np.tanh(X @ p["W1"] + p["b1"])
+    a2 = np.tanh(a1 @ p["V"]) + a1
+    return np.mean((a2 @ p["W2"] - T) ** 2) + 0.1 * np.sum(p["V"] ** 2)
+
+
+def residual_gradients(skip=1.0, penalty=0.2):
+    a1 = np.tanh(X @ Q["W1"] + Q["b1"])
+    inner = np.tanh(a1 @ Q["V"])
+    d3 = ((inner + a1) @ Q["W2"] - T) / 6
+    da = d3 @ Q["W2"].T
+    d2 = da * (1 - inner**2)
+    d1 = (d2 @ Q["V"].T + skip * da) * (1 - a1**2)
+    return {"W1": X.T @ d1, "b1": d1.sum(0), "V": a1.T @ d2 + penalty * Q["V"], "W2": (inner + a1).T @ d3}
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "spoilt", "words"),
+    [
+        ({"skip": 0.0}, "branch lost", ("b1", "W1"), "a1 is used more than once"),
+        ({"skip": 2.0}, "branch twice", ("b1", "W1"), "counted twice"),
+        ({"penalty": 0.0}, "branch lost", ("V",), "regularisation term of V"),
+        ({"penalty": 0.4}, "branch twice", ("V",), "is doubled"),
+    ],
+)
+def test_branches_and_penalties(made, name, spoilt, words):
+    assert ag.check_backprop(residual_loss, Q, residual_gradients()).ok
+    (finding,) = ag.check_backprop(residual_loss, Q, residual_gradients(**made)).findings
+    assert finding.mistakes[0][0] == name
+    assert set(finding.names) == set(spoilt)
+    assert words in finding.cause
+
+
+def batch(x, t):
+    def loss(p):
+        z1 = x @ p["W1"] + p["b1"]
+        a1 = sigmoid(z1)
+        z2 = a1 @ p["W2"] + p["b2"]
+        o = sigmoid(z2)
+        return np.mean((o - t) ** 2)
+
+    return loss
+
+
+def gradients(slope1=None, slope2=None, a=None):
+    a1 = sigmoid(X @ P["W1"] + P["b1"])
+    o = sigmoid(a1 @ P["W2"] + P["b2"])
+    d2 = (o - T) * (o * (1 - o) if slope2 is None else slope2)
+    d1 = d2 @ P["W2"].T * (a1 * (1 - a1) if slope1 is None else slope1)
+    return {"W1": X.T @ d1, "b1": d1.sum(0), "W2": (a1 if a is None else a).T @ d2, "b2": d2.sum(0)}, d1, d2
+
+
+def test_activations_of_the_batch_before():
+    x, t = rng.standard_normal((6, 4)), rng.uniform(0.1, 0.9, (6, 2))
+    old = sigmoid(x @ P["W1"] + P["b1"])
+    manual, *_ = gradients(a=old)
+    report = ag.check_backprop(batch(X, T), P, manual, previous=batch(x, t))
+    assert causes(report) == [("input of the batch before", ("W2",))]
+    assert "a1_before" in report["W2"].fix
+    manual, *_ = gradients(slope1=old * (1 - old))
+    report = ag.check_backprop(batch(X, T), P, manual, previous=batch(x, t))
+    assert causes(report) == [("slope of the batch before", ("z1",))]
+    assert ag.check_backprop(batch(X, T), P, manual).notes  # without it nothing explains that
+    with pytest.raises(ValueError, match="previous is another computation"):
+        ag.check_backprop(batch(X, T), P, manual, previous=batch(x[:3], t[:3]))
+
+
+# ---- what nothing explains, and what cannot be told apart ------------------------------------------------------------
+
+
+def test_what_nothing_explains_is_told_with_its_beginning_and_its_pattern():
+    odd = rng.uniform(0.5, 2, (6, 5))
+    manual, d1, d2 = gradients(slope1=odd)
+    report = ag.check_backprop(batch(X, T), P, manual)
+    assert report.findings == []
+    assert any("hand over deltas" in note for note in report.notes)
+    assert "cosine" in str(report)
+    with_deltas = ag.check_backprop(batch(X, T), P, {**manual, "z1": d1, "z2": d2})
+    assert any("It begins at d_z1: a1 = sigmoid(z1)" in note and "z2 is as expected" in note
+               for note in with_deltas.notes)  # fmt: skip
+    manual["W2"] = manual["W2"] * np.array([1.0, 3.0])
+    assert "each column is right up to a factor of its own, from 6 to 18" in " ".join(
+        ag.check_backprop(batch(X, T), P, manual).notes
+    )
+
+
+def test_a_mistake_upstream_of_an_unexplained_delta_is_found():
+    _, _, d2 = gradients()
+    d2 = d2 * rng.uniform(0.5, 2, d2.shape)
+    a1 = sigmoid(X @ P["W1"] + P["b1"])
+    d1 = d2 @ P["W2"].T  # the slope is missing
+    manual = {"W1": X.T @ d1, "b1": d1.sum(0), "W2": a1.T @ d2, "b2": d2.sum(0), "z2": d2, "z1": d1}
+    report = ag.check_backprop(batch(X, T), P, manual)
+    assert any("It begins at d_z2" in note for note in report.notes)
+
+
+def test_causes_that_the_data_cannot_tell_apart_are_all_named_the_commoner_first():
+    manual, *_ = gradients(slope2=1.0)
+    (finding,) = ag.check_backprop(batch(X, T), P, manual).findings
+    names = [name for name, _ in finding.mistakes]
+    assert names[0] == "cross-entropy's gradient for the squared error"
+    assert "slope missing" in names
+    assert finding.apart == "For this network they come to the same line."
+    # with positive weights and inputs only, all relus are open: no mask, another mask, all the same
+    x, p = np.abs(X), {"V": np.abs(P["W1"]), "W": np.abs(P["W2"])}
+
+    def loss(p):
+        return np.sum((np.maximum(x @ p["V"], 0) @ p["W"] - T) ** 2)
+
+    z = x @ p["V"]
+    d = z @ p["W"] - T
+    report = ag.check_backprop(loss, p, {"V": 2 * x.T @ (d @ p["W"].T * (1 - z**2)), "W": 2 * z.T @ d})
+    (finding,) = report.findings
+    assert "slope of a tanh" in [name for name, _ in finding.mistakes]
+
+
+def test_what_would_tell_causes_apart_is_tried_out():
+    """Through weights of minus the identity, a layer skipped and a wrong sign are one; through others they are not."""
+    p = {"W1": P["W1"], "W2": -np.eye(5), "W3": P["W2"]}
+
+    def loss(p):
+        a1 = np.tanh(X @ p["W1"])
+        a2 = np.tanh(a1 @ p["W2"])
+        return np.sum((a2 @ p["W3"] - T) ** 2)
+
+    a1 = np.tanh(X @ p["W1"])
+    a2 = np.tanh(a1 @ p["W2"])
+    d3 = 2 * (a2 @ p["W3"] - T)
+    d2 = d3 @ p["W3"].T * (1 - a2**2)
+    skipped = d2 * (1 - a1**2)
+    report = ag.check_backprop(loss, p, {"W1": X.T @ skipped, "W2": a1.T @ d2, "W3": a2.T @ d3})
+    (finding,) = report.findings
+    assert {("layer skipped", ("a1",)), ("sign", ("W1",))} <= set(finding.mistakes)
+    assert finding.apart.startswith("Other weights would tell these causes apart")
+
+
+# ---- degenerate input: one clear line each ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"W1": np.zeros((4, 5))}, "the gradient of W1 is never computed: it is 0"),
+        ({"b1": np.full(5, np.nan)}, "NOT FINITE: nan at (0,)"),
+        ({"W1": np.ones((3, 3))}, "WRONG shape: (3, 3), must be (4, 5)"),
+    ],
+)
+def test_degenerate_gradients(change, line):
+    manual, *_ = gradients()
+    report = ag.check_backprop(batch(X, T), P, {**manual, **change})
+    (name,) = change
+    assert [each for each, entry in report.entries.items() if not entry.ok] == [name]
+    assert line in str(report)[0:1] + str(report)[1:].replace("The gradient", "the gradient")
+
+
+def test_shapes_are_explained_where_a_mistake_gives_them():
+    manual, d1, _ = gradients()
+    report = ag.check_backprop(batch(X, T), P, {**manual, "W1": manual["W1"].T, "b1": d1})
+    assert "transposed" in report["W1"].cause
+    assert "not summed over the records" in report["b1"].cause
+
+
+def test_a_loss_that_cannot_be_traced_is_still_compared():
+    def loss(p):
+        a = sigmoid(X @ p["W1"] + p["b1"])
+        o = sigmoid(a @ p["W2"] + p["b2"])
+        return np.mean((o - T) ** 2) if float(np.max(o)) < 2 else np.sum(o)
+
+    manual, *_ = gradients(slope1=1.0)
+    report = ag.check_backprop(loss, P, manual)
+    assert [name for name, entry in report.entries.items() if not entry.ok] == ["W1", "b1"]
+    assert any("There is no diagnosis" in note for note in report.notes)
+
+
+# ---- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_a_right_derivation_does_not_pay(monkeypatch):
+    monkeypatch.setattr(diagnosis, "diagnose", lambda *_: pytest.fail("a right derivation was diagnosed"))
+    assert ag.check_backprop(batch(X, T), P, gradients()[0]).ok
+    code = (
+        "import sys, numpy as np, autograd_lite as ag\n"
+        "ag.check_backprop(lambda p: np.sum(p['w'] ** 2), {'w': np.ones(2)}, {'w': np.ones(2)})\n"
+        "assert 'autograd_lite.search' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_long_search_shows_how_far_it_is(monkeypatch, capsys, installed):
+    monkeypatch.setattr(diagnosis, "_PATIENCE", 0.0)
+    if not installed:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    report = ag.check_backprop(batch(X, T), P, gradients(slope1=1.0)[0])
+    assert report.findings
+    shown = capsys.readouterr().err
+    assert ("diagnosing W1 (" in shown) if not installed else ("diagnosing" in shown)
+
+
+def test_a_short_search_shows_nothing(capsys):
+    ag.check_backprop(batch(X, T), P, gradients(slope1=1.0)[0])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_mistake_of_one_s_own_is_found(monkeypatch):
+    monkeypatch.setattr("autograd_lite.mistakes.base.CATALOGUE", CATALOGUE)
+    before = list(CATALOGUE)
+
+    class SlopeSquaredInput(SlopeMistake):
+        """z^2 for the slope."""
+
+        name = "slope z ** 2"
+
+        def wrong(self, kind, g, y, z):
+            return g * z**2
+
+        def sentence(self, place):
+            return f"the slope at {place.part.y.name} is {place.part.z.name} ** 2"
+
+    try:
+        register(SlopeSquaredInput)
+        z1 = X @ P["W1"] + P["b1"]
+        report = ag.check_backprop(batch(X, T), P, gradients(slope1=z1**2)[0])
+        assert report["W1"].cause == "the slope at a1 is z1 ** 2"
+        with pytest.raises(ValueError, match="a name of its own"):
+            register(SlopeSquaredInput)
+    finally:
+        CATALOGUE[:] = before
+
+
+def test_every_entry_of_the_catalogue_says_what_it_is():
+    names = [mistake.name for mistake in CATALOGUE]
+    assert len(set(names)) == len(names) > 50
+    for mistake in CATALOGUE:
+        assert isinstance(mistake, Mistake)
+        assert type(mistake).__doc__
+    case = Case(NETWORKS[8])
+    known = {each.name for each in case.layers.values}
+    for mistake in CATALOGUE:
+        for place in mistake.places(case.layers):
+            assert known.intersection(re.findall(r"\w+", mistake.sentence(place))), mistake
+
+
+def test_the_lines_run_and_give_the_gradients():
+    """The right line and the wrong one are NumPy code, and compute what they say."""
+    case = Case(Network("lines", (3, 4, 2), "sigmoid", "sigmoid", "mse"))
+    report = case.check(by_hand(case.network, case.params, case.x, case.t, frozenset({("slope twice", 1)})), 0)
+    (finding,) = report.findings
+    layers = case.layers
+    values = {each.name: array for each, array in layers.values.items()}
+    values |= {f"d_{each.name}": array for each, array in layers.right.totals.items()}
+    for line, factor in ((finding.right, 1.0), (finding.written, None)):
+        space = {"np": np, **values}
+        exec(line, space)
+        name = line.splitlines()[-1].partition(" = ")[0]
+        z = name[2:]
+        a = values["a"] if "a" in values else values["a1"]
+        expected = values[f"d_{z}"] * (1.0 if factor else a * (1 - a))
+        np.testing.assert_allclose(space[name], expected, rtol=1e-12)
+
+
+def test_loss_of_is_what_by_hand_derives():
+    """The hand-written pass of the score is right itself: against central differences."""
+    for network in NETWORKS[:8]:
+        params, x, t = network.make()
+        loss = loss_of(network, x, t)
+        found = by_hand(network, params, x, t)
+        direction = {name: rng.standard_normal(value.shape) for name, value in params.items()}
+        h = 1e-6
+        ends = [loss({name: params[name] + sign * h * direction[name] for name in params}) for sign in (1, -1)]
+        along = sum(np.sum(found[name] * direction[name]) for name in params)
+        ratio = along / ((ends[0] - ends[1]) / (2 * h))
+        sizes = {1, 2, 0.5, network.rows, network.rows * network.sizes[-1], network.rows * network.sizes[-1] / 2}
+        assert any(ratio == pytest.approx(size, rel=1e-4) for size in sizes), (network.name, ratio)
