@@ -52,6 +52,8 @@ slider.dispatchEvent(new Event("input"));
 out.after = texts("p1_weight");
 out.fillAfter = fillOf("p1_weight");
 out.step = document.querySelector("#steps output").textContent;
+out.readable = svg.getScreenCTM().a >= 0.7499;
+act(document.getElementById("fit"), "click");
 const wide = svg.viewBox.baseVal.width, left = svg.viewBox.baseVal.x;
 picture.dispatchEvent(new WheelEvent("wheel", { deltaY: -100, clientX: 400, clientY: 400, cancelable: true }));
 out.zoomed = svg.viewBox.baseVal.width < wide;
@@ -171,6 +173,7 @@ def test_the_slider_shows_a_recorded_step(report: dict[str, Any], drawn: tuple[A
 
 
 def test_zoom_move_and_fit(report: dict[str, Any]) -> None:
+    assert report["readable"]
     assert report["zoomed"]
     assert report["moved"]
     assert report["fitted"]
