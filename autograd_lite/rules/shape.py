@@ -51,7 +51,9 @@ class Ordered(Primitive):
 
     def fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether the order is one that the values alone decide."""
-        place = self.names.index("order")
+        place = len(self.names) - 1
+        if not kwargs and len(args) == place:
+            return True
         order = kwargs.get("order", args[place] if len(args) > place else "C")
         return order in ("C", "F") and "copy" not in kwargs and super().fits(args, kwargs)
 
