@@ -44,7 +44,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="about a minute: ratios alone, without torch.compile")
     parser.add_argument("--rounds", type=int, help="turns of each variant in a process (default 25; quick: 5)")
     parser.add_argument("--processes", type=int, help="fresh processes a case (default 3; quick: 1)")
-    parser.add_argument("--limit", type=float, default=150, metavar="SECONDS", help="for a first step (default 150)")
+    parser.add_argument(
+        "--limit", type=float, default=150, metavar="SECONDS", help="of the processor, for a first step (default 150)"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default out/benchmarks; quick: out/benchmarks_quick")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in CASES]
@@ -88,7 +90,8 @@ def main() -> int:
     for table in TABLES[1:]:
         if any(table.rows(results)):
             print(f"\n{text(table, results)}")
-    print(*(f"\n{line}" for line in failures(results)), sep="")
+    for line in failures(results):
+        print(f"\n{line}")
     if any(figures.get("failed") == "crash" for r in results for v, figures in r["variants"].items() if v not in PEERS):
         status = status or 1
     if results:

@@ -1,6 +1,6 @@
 """What one process measures: the first step of one variant and its memory, or the steps of all variants in turns.
 
-    python -m benchmarks.measuring cold CASE VARIANT
+    python -m benchmarks.measuring cold CASE VARIANT SECONDS
     python -m benchmarks.measuring turns CASE ROUNDS VARIANT ...
 
 `running.py` runs it, with the allocator's thresholds pinned. The result is the last line of the output, as JSON.
@@ -15,6 +15,7 @@ import ctypes
 import gc
 import importlib
 import json
+import math
 import os
 import sys
 import time
@@ -120,7 +121,13 @@ def main(mode: str, name: str, *rest: str) -> None:
     """Measure on one core, and print the result."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    result: Any = cold(name, *rest) if mode == "cold" else turns(name, int(rest[0]), list(rest[1:]))
+    if mode == "cold":
+        variant, limit = rest
+        if resource is not None:  # the system ends the process when its time is up
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(float(limit)), resource.RLIM_INFINITY))
+        result: Any = cold(name, variant)
+    else:
+        result = turns(name, int(rest[0]), list(rest[1:]))
     print(json.dumps(result))
 
 

@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,8 +51,8 @@ class Run:
     """Measures case after case.
 
     `rounds` are the turns of each variant in a process, `processes` the fresh processes a case. `limit` is how many
-    seconds a first step may take. `quick` leaves out the first steps, memory and torch.compile. `cache` is a folder in
-    which torch.compile finds again what it compiled, and `say` is told what is being done.
+    seconds of the processor a first step may take. `quick` leaves out the first steps, memory and torch.compile.
+    `cache` is a folder in which torch.compile finds again what it compiled, and `say` is told what is being done.
     """
 
     def __init__(
@@ -78,13 +79,13 @@ class Run:
         else:
             for variant, figures in variants.items():
                 self.say(f"{name}, first step: {variant}")
-                figures |= self._cold(name, variant)
+                figures |= self._first(name, variant)
         sound = [each for each, figures in variants.items() if "failed" not in figures]
         slow = sum(variants[each].get("first", 0.0) for each in sound) > LONG
         runs = []
         for i in range(count := 1 if slow else self.processes):
             self.say(f"{name}, turns: process {i + 1} of {count}")
-            runs.append(self._measure(None, "turns", name, str(self.rounds), *sound))
+            runs.append(self._measure("turns", name, str(self.rounds), *sound))
         for each in sound:
             errors = [run[each] for run in runs if isinstance(run[each], str)]
             if errors:
@@ -95,23 +96,20 @@ class Run:
             variants[each]["seconds"] = median(median(run[each]) for run in runs)
         return {"case": name, "title": CASES[name]().name, "variants": variants}
 
-    def _cold(self, name: str, variant: str) -> dict[str, Any]:
+    def _first(self, name: str, variant: str) -> dict[str, Any]:
         try:
-            figures: dict[str, Any] = self._measure(self.limit, "cold", name, variant)
+            figures: dict[str, Any] = self._measure("cold", name, variant, str(self.limit))
         except Failed as failed:
             return {"failed": failed.word, "said": failed.said}
         return figures
 
-    def _measure(self, limit: float | None, *arguments: str) -> Any:
+    def _measure(self, *arguments: str) -> Any:
         """The result of one measuring process; raises Failed."""
         command = [sys.executable, "-m", "benchmarks.measuring", *arguments]
         home = Path(__file__).parents[1]
-        try:
-            done = subprocess.run(
-                command, cwd=home, env=self.environment, capture_output=True, text=True, check=False, timeout=limit
-            )
-        except subprocess.TimeoutExpired:
-            raise Failed(f">{limit:.0f} s") from None
+        done = subprocess.run(command, cwd=home, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode == -getattr(signal, "SIGXCPU", 0):
+            raise Failed(f">{self.limit:.0f} s")
         if done.returncode:
             said = done.stderr.strip().splitlines() or [""]
             died = f"ended by signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
