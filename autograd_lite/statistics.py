@@ -41,13 +41,18 @@ class Statistics:
             return "NaN or infinite"
         if math.isclose(self.norm, abs(self.mean), rel_tol=1e-12) and not self.spread:  # a number
             return short(self.mean)
-        zeros = f", {self.zeros:.0%} zero" if self.zeros else ""
+        zeros = f", {_share(self.zeros)} zero" if self.zeros else ""
         return f"{short(self.mean)} ± {short(self.spread)}, norm {short(self.norm)}{zeros}"
 
 
 def short(number: float) -> str:
     """A number in three digits, with the sign that print has for minus."""
     return f"{number:.3g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _share(share: float) -> str:
+    """A share in percent; nearly none is not none, and nearly all not all."""
+    return "<1%" if 0 < share < 0.005 else ">99%" if 0.995 < share < 1 else f"{share:.0%}"
 
 
 def statistics(array: Any) -> Statistics:

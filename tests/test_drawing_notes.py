@@ -56,6 +56,13 @@ def test_what_is_not_finite_is_said(bad: float, size: int) -> None:
     assert str(found) == "NaN or infinite"
 
 
+@pytest.mark.parametrize(("count", "said"), [(0, ""), (1, ", <1% zero"), (250, ", 25% zero"), (999, ", >99% zero")])
+def test_nearly_no_zeros_are_not_none(count: int, said: str) -> None:
+    assert (
+        str(statistics((np.arange(1000) >= count).astype(float))).partition(", norm")[2].lstrip("0123456789. ") == said
+    )
+
+
 def test_single_precision_is_enough_for_three_digits() -> None:
     array = np.random.default_rng(1).normal(loc=3, size=100_000).astype(np.float32)
     assert statistics(array).norm == pytest.approx(float(np.sqrt((array.astype(float) ** 2).sum())), rel=1e-4)
