@@ -113,6 +113,10 @@ class Anatomy:
         source = self.source(variable)
         return self.makers.get(source) if isinstance(source, Variable) else None
 
+    def normalised(self, layer: Layer) -> bool:
+        """Whether a linear map's result is brought to mean 0 and variance 1, so that its own scale does not matter."""
+        return any(each.primitive.name == "standardized" for each in self.readers.get(layer.output, ()))
+
     def levels(self) -> list[list[Layer]]:
         """The linear maps in the order in which they build on one another, those side by side together."""
         depth: dict[Variable, int] = {}

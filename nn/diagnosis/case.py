@@ -28,6 +28,7 @@ from .records import Array, history_rows
 from .trial import Rates, trial
 
 BEGUN, LEARNED = 0.1, 0.5  # shares of the way from the best constant answer to a perfect one
+REFUSALS = (ValueError, TypeError, IndexError, AssertionError)  # what a loss raises for targets that do not suit it
 
 
 class Case(Network):
@@ -56,13 +57,24 @@ class Case(Network):
         assert self.output is not None  # a model that returns no array is told before its loss fails
         try:
             program = ag.trace(whole, self.few_x, self.few_y)
-        except (ValueError, TypeError, IndexError) as error:
-            self.refusal = error
+        except REFUSALS:
+            self.refusal = self._refused()
+            if self.refusal is None:
+                raise  # it is the tracing that the loss does not take, and the error says why
             return None
         output = program.outputs[0] if len(program.outputs) == 1 else None
         if not isinstance(output, Variable) or np.prod(output.shape, dtype=int) != 1:
             raise TypeError("diagnose: the loss must be one number: reduce it with np.mean or np.sum.")
         return lift(program)
+
+    def _refused(self) -> Exception | None:
+        """What the loss raises for the few as they are."""
+        try:
+            with ag.no_grad():
+                self.loss_fn(ag.tensor(self.prediction), ag.tensor(self.few_y))
+        except REFUSALS as error:
+            return error
+        return None
 
     @cached_property
     def loss_anatomy(self) -> Anatomy | None:
@@ -103,7 +115,7 @@ class Case(Network):
         try:
             with ag.no_grad():
                 return float(self.loss_fn(ag.tensor(prediction), ag.tensor(self.few_y if y is None else y)))
-        except (ValueError, TypeError, IndexError):
+        except REFUSALS:
             return float("nan")
 
     def pull(self, prediction: Any) -> Array | None:
@@ -111,7 +123,7 @@ class Case(Network):
         target = ag.tensor(self.few_y)
         try:
             found: Array = ag.grad(lambda p: self.loss_fn(p, target))(np.asarray(prediction, self.prediction.dtype))
-        except (ValueError, TypeError, IndexError, RuntimeError):
+        except (*REFUSALS, RuntimeError):
             return None
         return found
 

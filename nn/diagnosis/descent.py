@@ -15,10 +15,11 @@ from ..modules import Module
 from .anatomy import Layer, place_of
 from .case import Case
 from .findings import ERROR, HINT, WARNING, Finding
+from .targets import unscaled_targets
 from .trial import STEPS
 from .units import saturated_units, units_all_alike, weights_out_of_scale
 
-VANISHING, EXPLODING = 1e-3, 1e2  # the error at the first layer beside that at the last
+VANISHING, EXPLODING = 1e-3, 1e2  # the error at the first layer beside that at the last but one
 FAR = 3.0  # a step that many times the weights
 STALLED = 2e-4  # the share of the loss that a rate takes away in 20 steps: below it is too low
 
@@ -99,10 +100,11 @@ def foreign_optimizer(case: Case) -> Iterator[Finding]:
 def gradients_by_depth(case: Case) -> Iterator[Finding]:
     """Errors that shrink or grow on the way back from the last layer to the first."""
     errors = []
-    for level in case.anatomy.levels():  # of layers side by side, the one that gets most
+    # The last layer is left out: it may well start small, which makes all errors before it small alike.
+    for level in case.anatomy.levels()[:-1]:  # of layers side by side, the one that gets most
         sizes = [(_error(case, layer), layer.name) for layer in level]
         errors += [max(sizes)] if max(sizes)[0] > 0 else []
-    if len(errors) < 3 or case.learned:
+    if len(errors) < 2 or case.learned or case.on_its_way:
         return
     if any(saturated_units(case)) or any(units_all_alike(case)) or any(weights_out_of_scale(case)):
         return  # then it is their doing, and told there
@@ -192,6 +194,8 @@ def rate_too_low(case: Case) -> Iterator[Finding]:
     rates = case.rates
     if rates is None or case.learned or len(case.records) < 2 or case.rate <= 0 or _decayed(case):
         return
+    if any(unscaled_targets(case)):
+        return  # then no rate does
     gain = rates.gain(1.0)
     for factor in (1e2, 1e4, 1e6):
         more = rates.gain(factor)

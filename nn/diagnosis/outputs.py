@@ -13,7 +13,9 @@ from .anatomy import place_of
 from .case import Case
 from .findings import ERROR, WARNING, Finding
 
+MOST = 0.6  # the share of a class from which it may well be the best answer to everything
 FLAT = 1e-3  # answers that vary less than this, beside the targets, are one answer
+FEW = 16  # outputs for each record: up to so many are quantities of their own
 CLOSE = 0.05  # of the way between an output's ends: that near to one counts as there
 _TAKES_SCORES = frozenset(
     """cross_entropy_of_labels cross_entropy_of_probabilities log_softmax_along log_softmax softmax softmax_along
@@ -77,8 +79,8 @@ def saturating_output(case: Case) -> Iterator[Finding]:
         return
     if not case.compares or not y.size or y.min() < low or y.max() > high:
         return
-    if case.y.shape == case.x.shape and np.array_equal(case.y, case.x):
-        return
+    if case.prediction.size > FEW * len(case.few_y) or np.array_equal(case.y, case.x):
+        return  # pixels, or a code of the inputs: a sigmoid suits them
     share = (y - low) / (high - low)
     inside = np.mean((share > 0.01) & (share < 0.99))
     near = np.mean((share < CLOSE) | (share > 1 - CLOSE))
@@ -107,15 +109,15 @@ def one_answer(case: Case) -> Iterator[Finding]:
     if np.ptp(y) == 0 or _last_layer_is_zero(case):
         return
     spread = float(np.max(np.std(rows, axis=0, dtype=np.float64)))
-    size = float(np.std(y)) if y.shape == case.prediction.shape else max(float(np.max(np.abs(rows))), 1e-12)
-    constant = spread <= FLAT * size
+    size = float(np.max(np.abs(rows)))
+    constant = spread <= FLAT * (min(size, float(np.std(y))) if y.shape == case.prediction.shape else size)
     classes = None if case.guesses is None or case.labels is None else np.unique(case.guesses)
     one = classes is not None and len(classes) == 1 and len(np.unique(np.asarray(case.labels))) > 1
-    if not (constant or (one and case.history)) or case.alive:
+    share = float(np.mean(case.labels == classes[0])) if one and classes is not None else 1.0
+    if not (constant or (share < MOST and case.history and case.activations)) or case.alive:
         return
     evidence = f"Over {len(rows)} records the predictions differ by a standard deviation of {spread:.2g}."
     if one and classes is not None:
-        share = np.mean(case.labels == classes[0])
         evidence = f"All {len(rows)} records get class {classes[0]}, the class of {share:.1%}. {evidence}"
     yield Finding(
         "one class for all" if one else "constant predictions",

@@ -67,6 +67,8 @@ def plateau(case: Case) -> Iterator[Finding]:
     found = _column(case, "loss")
     if found is None or len(found[1]) < 5 or case.learned or not np.isfinite(case.constant_loss):
         return
+    if not case.activations:
+        return  # a linear model has no plateaus: where it stands still, the data have no more to tell
     name, losses = found
     last = losses[-5:]
     if not np.all(np.isfinite(last)) or np.ptp(last) > STILL * abs(np.mean(last)):

@@ -14,6 +14,7 @@ from .findings import ERROR, HINT, WARNING, Finding
 from .records import Array
 from .trial import STEPS
 
+FAR = 1000.0  # a target's size, in itself and beside the predictions'
 LARGE, SMALL, APART = 10.0, 1e-3, 1000.0  # sizes of an input column beside 1, and of the largest beside the smallest
 
 
@@ -180,6 +181,25 @@ def unscaled_inputs(case: Case) -> Iterator[Finding]:
     )
 
 
+def unscaled_targets(case: Case) -> Iterator[Finding]:
+    """Targets so large that the output would have to grow for ages to reach them."""
+    if not case.compares or case.learned or case.on_its_way or np.isfinite(case.interval).any():
+        return
+    y, out = case.few_y, case.prediction
+    size, reached = (float(np.sqrt(np.mean(np.square(each, dtype=np.float64)))) for each in (y, out))
+    if size < FAR or reached > size / FAR:
+        return
+    yield Finding(
+        "targets not scaled",
+        f"The targets run from {y.min():.4g} to {y.max():.4g}, the predictions from {out.min():.4g} to "
+        f"{out.max():.4g}: they are {size / max(reached, 1e-30):.2g} times too small. Weights start for outputs of size 1.",
+        "nn.standardize(y), and undo it in the predictions.",
+        "y",
+        0.8,
+        WARNING,
+    )
+
+
 def a_sum_for_a_mean(case: Case) -> Iterator[Finding]:
     """A loss that grows with the number of records."""
     count = case.few_x.shape[case.records.axis] if case.records.axis is not None else 1
@@ -213,5 +233,6 @@ CHECKS = (
     broadcast_targets,
     unreachable_targets,
     unscaled_inputs,
+    unscaled_targets,
     a_sum_for_a_mean,
 )

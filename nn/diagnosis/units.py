@@ -17,7 +17,7 @@ from .records import Array
 FLAT = 0.02  # a slope below this share of its largest counts as none
 SATURATED = 0.4  # the share of a layer's values
 DEAD = 0.6  # the share of a layer's units
-TOO_LARGE, TOO_SMALL = 5.0, 0.05  # how much larger or smaller a layer's sums are than its inputs
+TOO_LARGE, TOO_SMALL = 5.0, 0.025  # how much larger or smaller a layer's sums are than its inputs
 
 
 def saturated_units(case: Case) -> Iterator[Finding]:
@@ -93,12 +93,14 @@ def dead_units(case: Case) -> Iterator[Finding]:
 
 def weights_out_of_scale(case: Case) -> Iterator[Finding]:
     """Weights whose sums are far larger or smaller than their inputs: the scale does not suit the fan-in."""
-    if case.learned:
+    if case.learned or case.on_its_way:
         return
     alike = _alike(case)
     scales = []
     for layer in case.layers[:-1] if len(case.layers) > 1 else case.layers:
         w = np.asarray(case.values[layer.weight], np.float64)
+        if case.anatomy.normalised(layer):
+            continue
         if layer not in alike and w.ndim > 1 and np.all(np.isfinite(w)) and w.any():
             size = float(np.sqrt(np.mean(w * w)))
             scales.append((size * float(np.sqrt(layer.fan_in)), size, layer))
@@ -120,7 +122,7 @@ def weights_out_of_scale(case: Case) -> Iterator[Finding]:
             "Start from normal * sqrt(1 / fan_in) (nn.init.xavier_uniform_), for relu sqrt(2 / fan_in) "
             f"(nn.init.kaiming_normal_).{remedy}",
             ", ".join(layer.name for _, _, layer in found),
-            0.9 if ratio > 2 * TOO_LARGE or ratio < TOO_SMALL / 2 else 0.7,
+            0.7 if 1 < ratio < 2 * TOO_LARGE else 0.9,
             WARNING,
         )
 

@@ -121,6 +121,32 @@ class Attention(nn.Module):
         return self.out(np.mean(nn.functional.softmax(scores, dim=-1) @ self.v(x), axis=1))
 
 
+class Recurrent(nn.Module):
+    def __init__(self, rng):
+        self.x, self.h = nn.Linear(6, 12, rng=rng), nn.Linear(12, 12, bias=False, rng=rng)
+        self.out = nn.Linear(12, 3, rng=rng)
+
+    def forward(self, x):
+        h = np.tanh(self.x(x[:, 0]))
+        for t in range(1, x.shape[1]):
+            h = np.tanh(self.x(x[:, t]) + self.h(h))
+        return self.out(h)
+
+
+def segmenter(rng):
+    return nn.Sequential(nn.Conv2d(1, 6, 3, padding=1, rng=rng), nn.ReLU(), nn.Conv2d(6, 2, 3, padding=1, rng=rng))
+
+
+def segments(rng):
+    x, _ = images(rng)
+    return x, (x[:, 0] > 0.6).astype(int)
+
+
+def gaussian(o, t):
+    """The negative log-likelihood of a normal distribution, which may be negative."""
+    return np.mean(o[:, 1:] / 2 + (t - o[:, :1]) ** 2 / (2 * np.exp(o[:, 1:])))
+
+
 class Detached(nn.Module):
     def __init__(self, rng):
         self.first, self.last = nn.Linear(6, 8, rng=rng), nn.Linear(8, 3, rng=rng)
@@ -255,6 +281,34 @@ def sound(seed: int) -> Iterator[Training]:
     tokens = (x[:, None, :] + 0.3 * rng.standard_normal((300, 5, 6))).astype(np.float32)
     yield of("attention", Attention(rng), ce, tokens, y)
 
+    yield of("recurrent", Recurrent(rng), ce, tokens, y)
+    several = (x[:, :5] + 0.5 * rng.standard_normal((300, 5)) > 0).astype(np.float32)
+    yield of("several labels", mlp(rng, 6, 5), bce, x, several)
+    yield of("a class for each pixel", segmenter(rng), ce, *segments(rng))
+    ignored = np.where(rng.random(300) < 0.2, -100, y)
+    yield of("labels left out", mlp(rng, 6, 3), ce, x, ignored)
+    counts = rng.poisson(np.exp(0.5 * x[:, :1])).astype(np.float32)
+    yield of("counts", mlp(rng, 6, 1), lambda o, t: np.mean(np.exp(o) - t * o), x, counts)
+    yield of("hinge", mlp(rng, 6, 1), lambda o, t: np.mean(np.maximum(1 - o * t, 0)), x, 2 * yes - 1)
+    yield of("gaussian", mlp(rng, 4, 2), gaussian, X, Y[:, :1])
+    clean = rng.random((200, 40)).astype(np.float32)
+    noisy = (clean + 0.1 * rng.standard_normal((200, 40))).astype(np.float32)
+    yield of("denoising", mlp(rng, 40, 40, hidden=(16,), end=nn.Sigmoid()), mse, noisy, clean)
+    small = mlp(rng, 6, 3, init=lambda weight, rng: nn.init.normal_(weight, 0, 0.02, rng=rng))
+    for layer in (0, 2, 4):
+        with_bias(small, layer, 0.0)
+    yield of("weights of 0.02", small, ce, x, y)
+    tiny = mlp(rng, 6, 3, extra=(nn.BatchNorm1d,))
+    tiny[0].weight.data = 0.01 * tiny[0].weight.data
+    yield of("small weights before a norm", tiny, ce, x, y)
+    last = mlp(rng, 6, 3)
+    last[4].weight.data = 0.01 * last[4].weight.data
+    yield of("small last layer", last, ce, x, y)
+    decayed = mlp(rng, 6, 3)
+    yield Training("weight decay", decayed, ce, x, y, nn.optim.AdamW(decayed.parameters(), lr=0.01, weight_decay=0.1))
+    yield of("a rare class, linear", nn.Linear(6, 1, rng=rng), bce, x, rare, sgd, 0.5)
+    yield of("noise, linear", nn.Linear(4, 1, rng=rng), mse, X, rng.standard_normal((300, 1)).astype(np.float32), sgd)
+
     p = tensors(rng, W1=(6, 16), b1=(16,), W2=(16, 3), b2=(3,))
     yield Training(
         "a plain function",
@@ -372,6 +426,9 @@ def broken(seed: int) -> Iterator[Training]:
     yield of("inputs not scaled", mlp(rng, 4, 1, act=nn.Tanh), mse, X * np.array([1, 1000, 1, 0.01], np.float32), Y)
     yield of("inputs not scaled", convolutional(rng), ce, 255 * pictures, kinds)
 
+    yield of("targets not scaled", mlp(rng, 4, 1), mse, X, 200_000 + 50_000 * Y)
+    yield of("targets not scaled", mlp(rng, 4, 1, act=nn.Tanh), nn.L1Loss(), X, 10_000 * Y)
+
     def trained(expected, model, loss, x, y, make, *rate):
         return of(expected, model, loss, x, y, optimizer=make(model, *rate))
 
@@ -394,8 +451,8 @@ def broken(seed: int) -> Iterator[Training]:
     yield trained("step larger than the weights", mlp(rng, 4, 1), mse, X, Y, sgd, 100.0)
     yield trained("step larger than the weights", mlp(rng, 6, 3, act=nn.Sigmoid), ce, x, y, adam, 10.0)
     either = "rate too high | step larger than the weights"
-    yield trained(either, mlp(rng, 4, 1), mse, X, 3 * Y, sgd, 1.0)
-    yield trained(either, mlp(rng, 6, 3, hidden=(32,) * 3), ce, x, y, sgd, 2.0, 0.9)
+    yield trained(either, mlp(rng, 4, 1), mse, X, 3 * Y, sgd, 3.0)
+    yield trained(either, mlp(rng, 6, 3, hidden=(32,) * 3), ce, x, y, sgd, 9.0, 0.9)
     yield trained("rate too low", mlp(rng, 6, 3), ce, x, y, sgd, 1e-6)
     yield trained("rate too low", mlp(rng, 4, 1), mse, X, Y, adam, 1e-7)
 
