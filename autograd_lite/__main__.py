@@ -89,7 +89,8 @@ def found(name: str) -> tuple[Any, ...]:
         raise Refused(f"{name!r}: there is no module {error.name!r} (in {os.getcwd()} or installed).") from None
     for part in path.split("."):
         if not hasattr(here, part):
-            near = difflib.get_close_matches(part, dir(here), n=1, cutoff=0)
+            public = [each for each in dir(here) if not each.startswith("_")] or dir(here)
+            near = difflib.get_close_matches(part, public, n=1, cutoff=0)
             raise Refused(f"{name!r}: there is no {part!r} in {module_name}; the nearest name is {near[0]!r}.")
         here = getattr(here, part)
     if callable(here) and not isinstance(here, (Tensor, Program)) and not hasattr(here, "named_parameters"):
