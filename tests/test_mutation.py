@@ -1,0 +1,146 @@
+"""A mistake made on purpose is the mistake, is found again, and says what it is; a loop of one's own is watched."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import autograd_lite as ag
+from autograd_lite.mistakes.slopes import SlopeMissing
+from autograd_lite.mutation import Exercise, exercises
+
+rng = np.random.default_rng(0)
+X, T = rng.standard_normal((6, 4)), rng.uniform(0.1, 0.9, (6, 2))
+P = {"W1": rng.standard_normal((4, 5)), "b1": rng.standard_normal(5), "W2": rng.standard_normal((5, 2))}
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def loss(p):
+    z1 = X @ p["W1"] + p["b1"]
+    a1 = sigmoid(z1)
+    z2 = a1 @ p["W2"]
+    return np.mean((sigmoid(z2) - T) ** 2)
+
+
+def by_hand(p, slope=lambda z, a: a * (1 - a), x=X, t=T):
+    z1 = x @ p["W1"] + p["b1"]
+    a1 = sigmoid(z1)
+    o = sigmoid(a1 @ p["W2"])
+    d2 = 2 * (o - t) * o * (1 - o) / o.size
+    d1 = d2 @ p["W2"].T * slope(z1, a1)
+    return {"W1": x.T @ d1, "b1": d1.sum(0), "W2": a1.T @ d2}
+
+
+@pytest.mark.parametrize("mistake", ["slope at the activation", "slope missing"])
+def test_a_mutant_is_the_mistake_that_a_student_would_make(mistake):
+    slope = {
+        "slope at the activation": lambda z, a: sigmoid(a) * (1 - sigmoid(a)),
+        "slope missing": lambda z, a: 1.0,
+    }[mistake]
+    wrong = ag.mutate(ag.trace(loss, P), mistake, "a1")
+    for params in (P, {name: 0.3 * value for name, value in P.items()}):
+        for name, expected in by_hand(params, slope).items():
+            np.testing.assert_allclose(wrong(params)[name], expected, rtol=1e-10)
+    assert ag.check_backprop(loss, P, wrong(P)).findings[0].cause == wrong.cause
+    assert wrong.right == "d_z1 = d_a1 * (a1 * (1 - a1))"
+    assert wrong.written != wrong.right
+    assert wrong.cause in repr(wrong)
+
+
+def test_a_mutant_leaves_the_rest_alone_and_its_arguments_untouched():
+    kept = {name: value.copy() for name, value in P.items()}
+    wrong = ag.mutate(ag.trace(loss, P), "sign", "W2")(P)
+    right = by_hand(P)
+    np.testing.assert_allclose(wrong["W2"], -right["W2"], rtol=1e-10)
+    np.testing.assert_allclose(wrong["W1"], right["W1"], rtol=1e-10)
+    wrong["W1"][:] = 0
+    for name in P:
+        np.testing.assert_array_equal(P[name], kept[name])
+
+
+def test_without_a_place_it_is_made_everywhere_and_a_class_will_do():
+    wrong = ag.mutate(ag.trace(loss, P), SlopeMissing)
+    assert "and so at z1" in wrong.cause
+    assert ag.check_backprop(loss, P, wrong(P)).findings[0].mistakes[0][1] == ("z2", "z1")
+
+
+def test_data_may_be_arguments_too():
+    def batch_loss(p, x, t):
+        return np.mean((sigmoid(sigmoid(x @ p["W1"] + p["b1"]) @ p["W2"]) - t) ** 2)
+
+    wrong = ag.mutate(ag.trace(batch_loss, P, X, T), "slope missing", "z1")
+    x, t = X[::-1].copy(), T * 0.5
+    expected = by_hand(P, lambda z, a: 1.0, x, t)
+    assert wrong(P, x, t).keys() == expected.keys()
+    np.testing.assert_allclose(wrong(P, x, t)["W1"], expected["W1"], rtol=1e-10)
+
+
+def test_exercises_can_all_be_set_and_are_all_wrong():
+    program = ag.trace(loss, P)
+    found = list(exercises(program))
+    assert Exercise("slope at the activation", "z1") in found
+    assert len(found) > 50
+    for mistake, place in found[::7]:
+        wrong = ag.mutate(program, mistake, place)(P)
+        assert not ag.check_backprop(loss, P, {name: np.asarray(value) for name, value in wrong.items()}).ok
+
+
+@pytest.mark.parametrize(
+    ("mistake", "place", "message"),
+    [
+        ("slope mising", None, "Do you mean 'slope missing'"),
+        ("slope missing", "W7", r"cannot be made at 'W7'; it can at z1, o|it can at z1, z2"),
+        ("softmax twice", None, "cannot be made in loss"),
+    ],
+)
+def test_what_cannot_be_made(mistake, place, message):
+    with pytest.raises(ValueError, match=message):
+        ag.mutate(ag.trace(loss, P), mistake, place)
+
+
+# ---- watch -----------------------------------------------------------------------------------------------------------
+
+
+def train(steps, parts_at, every):
+    watch = ag.watch(loss, every=every)
+    params = {name: value.copy() for name, value in P.items()}
+    reports = []
+    for step in range(steps):
+        manual = by_hand(params) if step < parts_at else by_hand(params, lambda z, a: 1.0)
+        reports.append(watch(params, manual))
+        for name in params:
+            params[name] -= 0.1 * manual[name]
+    return watch, reports
+
+
+def test_right_gradients_are_watched_in_silence():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch, reports = train(11, 99, every=5)
+    assert [step for step, report in enumerate(reports) if report is not None] == [0, 5, 10]
+    assert watch.parted is None
+    assert watch.right == 10
+    assert "right until step 10" in repr(watch)
+
+
+def test_the_first_step_at_which_they_part_is_reported_once():
+    with pytest.warns(RuntimeWarning, match="right at step 6, wrong at 9") as caught:
+        watch, reports = train(20, 7, every=3)
+    assert len(caught) == 1
+    assert "slope of the sigmoid is missing between a1 and z1" in str(caught[0].message)
+    assert watch.parted == 9
+    assert not watch.report.ok
+    assert [step for step, report in enumerate(reports) if report is not None] == [0, 3, 6, 9]
+    with pytest.warns(RuntimeWarning, match="from the first step on"):
+        train(2, 0, every=1)
+
+
+def test_watch_hands_on_the_batch_and_refuses_nonsense():
+    watch = ag.watch(lambda p, x: np.sum((x @ p["w"]) ** 2), every=1)
+    w, x = np.ones(3), rng.standard_normal((2, 3))
+    assert watch({"w": w}, {"w": 2 * x.T @ (x @ w)}, x).ok
+    with pytest.raises(ValueError, match="every=0"):
+        ag.watch(loss, every=0)
