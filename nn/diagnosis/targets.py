@@ -192,7 +192,8 @@ def unscaled_targets(case: Case) -> Iterator[Finding]:
     yield Finding(
         "targets not scaled",
         f"The targets run from {y.min():.4g} to {y.max():.4g}, the predictions from {out.min():.4g} to "
-        f"{out.max():.4g}: they are {size / max(reached, 1e-30):.2g} times too small. Weights start for outputs of size 1.",
+        f"{out.max():.4g}: they are {size / max(reached, 1e-30):.2g} times too small. Weights start for outputs of "
+        "size 1.",
         "nn.standardize(y), and undo it in the predictions.",
         "y",
         0.8,
