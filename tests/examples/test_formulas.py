@@ -162,11 +162,6 @@ def test_the_posted_loop_of_mnist_relu_over_single_records():
         assert np.allclose(value, total[name] / len(x), rtol=1e-10, atol=1e-15), name
 
 
-def test_the_area_under_the_curve():
-    scores, truth = np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, True, False, True])
-    assert heart.roc_auc(scores, truth) == (1 + 0.5 + 1 + 1) / 4
-
-
 def test_plain_numpy_and_nn_are_the_same_networks():
     rng = np.random.default_rng(0)
     model = mnist_ann.network(np.random.default_rng(5))
