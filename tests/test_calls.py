@@ -30,7 +30,6 @@ DEFINITE = SLANTED @ np.swapaxes(SLANTED, -1, -2)
         (lambda x: np.max(x, axis=0, initial=0.5), [NOTHING]),
         (lambda x, start: np.max(x, axis=0, initial=start), [NOTHING, NUMBER]),
         (lambda x: np.min(x, initial=0.5, where=np.zeros((0, 2), bool)), [NOTHING]),
-        (lambda x: np.linalg.norm(x, np.inf), [NOTHING[:, 0]]),
         (lambda x: np.cumprod(x, axis=0), [NUMBER]),
         (lambda x: np.take(x, [0, 0], axis=-1), [NUMBER]),
         (lambda x: np.pad(x, 0), [NUMBER]),
@@ -67,6 +66,7 @@ def test_the_result_is_numpys_and_the_gradient_that_of_differences(f: Callable[.
         (lambda: np.nanmin(ag.tensor([[np.nan, 2.0], [1.0, np.nan]]), axis=0, initial=9.0, where=[[True], [False]]),
          [9.0, 2.0]),
         (lambda: np.linalg.norm(ag.tensor(NOTHING[:, 0]), -1), np.inf),
+        (lambda: np.linalg.norm(ag.tensor(NOTHING[:, 0]), np.inf), 0.0),  # in NumPy since 2.3
         (lambda: np.linspace(ag.tensor(1.0), 2.0, 1, retstep=True)[1], np.nan),
         (lambda: np.cross(ag.tensor([1.0, 2.0]), [3.0, 5.0]), -1.0),
         (lambda: np.cross(ag.tensor([1.0, 2.0]), [3.0, 5.0, 7.0]), [14.0, -7.0, -1.0]),
@@ -136,6 +136,7 @@ def test_entries_in_the_order_of_memory(form: str, layout: int, order: Any) -> N
     np.testing.assert_array_equal(x.grad, wanted[numbers])
 
 
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="np.reshape(copy=) is new in NumPy 2.1")
 def test_reshape_with_copy_shares_no_memory() -> None:
     x = ag.tensor(X)
     np.reshape(x, 6, copy=True)[0] = 99.0
