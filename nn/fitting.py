@@ -67,7 +67,8 @@ def fit(
     of one process, and rank 0 alone writes files: `distributed.py`.
 
     Raises FloatingPointError for a loss that is NaN or infinite, before it reaches the parameters, naming the first
-    operation that produced it; ValueError for an empty data set, resume without `out`, or a checkpoint of another run.
+    operation that produced it (if a gradient did, the steps of the epoch are taken again, watched, to find it);
+    ValueError for an empty data set, resume without `out`, or a checkpoint of another run.
 
     >>> import numpy as np, nn
     >>> generator = nn.manual_seed(0)
@@ -137,12 +138,14 @@ def _one_epoch(step: TrainStep, run: RunState, interruption: Interruption, progr
     scheduler = run.scheduler if getattr(run.scheduler, "per_batch", False) else None
     watchers = [callback.on_batch for callback in run.callbacks if hasattr(callback, "on_batch")]
     live = progress.live
+    run.mark()
     for x, y in run.batches():
         try:
             loss = step(x, y)
         except NotFinite as error:
             place = f"{error.args[0].removeprefix('TrainStep: ').rstrip('.')} in epoch {run.epoch + 1}"
-            raise FloatingPointError(f"fit: {place}, batch {run.batch + 1}: {cause(step, x, y)}") from None
+            place = f"fit: {place}, batch {run.batch + 1}"
+            raise FloatingPointError(f"{place}: {cause(run, x, y)}") from None
         if scheduler is not None:
             scheduler.step()
         run.count(loss, len(y))

@@ -79,6 +79,7 @@ class RunState:
         self.step = 0
         self.loss = math.nan
         self._generators = _generators(default_rng(), train, *model.modules())
+        self._mark: dict[str, Any] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -135,9 +136,12 @@ class RunState:
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, as plain data and arrays."""
+        parts = {name: each.state_dict() for name, each in self._parts().items()}
+        return self._progress() | {"kinds": self._kinds(), "parts": parts}
+
+    def _progress(self) -> dict[str, Any]:
+        """How far the run has come."""
         return {
-            "kinds": self._kinds(),
-            "parts": {name: each.state_dict() for name, each in self._parts().items()},
             **{name: getattr(self, name) for name in _COUNTS},
             "first_random": self._first_random,
             "random": self._random(),
@@ -174,6 +178,21 @@ class RunState:
             self._take(before)
             raise
 
+    def mark(self) -> None:
+        """Note this moment for `rewind`, if all parameters are finite."""
+        if all(np.isfinite(each.data).all() for each in self.model.parameters()):
+            parts = {name: each.state_dict() for name, each in self._parts().items() if name in _TRAINED}
+            self._mark = self._progress() | {"parts": parts}
+
+    def rewind(self) -> bool:
+        """Go back to the moment that was marked last; whether there is one."""
+        if self._mark is None:
+            return False
+        for name, each in self._mark["parts"].items():
+            self._parts()[name].load_state_dict(each)
+        self._take(self._mark)
+        return True
+
     def _take(self, state: dict[str, Any]) -> None:
         for name in _COUNTS:
             setattr(self, name, state[name])
@@ -183,6 +202,7 @@ class RunState:
         self._set_random(state["random"])
 
 
+_TRAINED = ("model", "optimizer", "scheduler")
 _COUNTS = ("epoch", "batch", "step", "rows", "loss", "loss_sum")
 
 

@@ -17,7 +17,6 @@ import numpy as np
 
 import autograd_lite as ag
 
-from .modules import Module
 from .run_state import RunState
 from .training import TrainStep
 
@@ -91,20 +90,43 @@ class Interruption:
             signal.signal(signal.SIGINT, self.before)
 
 
-def cause(step: TrainStep, x: Any, y: Any) -> str:
-    """Where a NaN or an infinity came from, in words: found by computing the batch again, watched."""
-    if isinstance(step.model, Module):
-        for name, each in step.model.named_parameters():
-            if not np.isfinite(each.data).all():
-                return (
-                    f"the parameter {name} is no longer finite since the step before. Lower the learning rate or clip "
-                    "the gradients; run within ag.detect_anomaly(), which names the operation, if it is not that."
-                )
+def cause(run: RunState, x: Any, y: Any) -> str:
+    """Where a NaN or an infinity came from, in words: found by computing again, watched.
+
+    If a step before has spoilt a parameter, the run is taken back to just before that step.
+    """
+    step = TrainStep(run.model, run.loss_fn, run.optimizer)
+    for name, each in run.model.named_parameters():
+        if not np.isfinite(each.data).all():
+            return f"the parameter {name} is no longer finite. {_again(run, step)}"
     if not all(np.isfinite(each).all() for each in (x, y) if isinstance(each, np.ndarray)):
         return "the batch itself holds a NaN or an infinity."
+    return _watched(step, x, y) or "it grew beyond what the numbers can hold."
+
+
+def _watched(step: TrainStep, x: Any, y: Any) -> str:
+    """What the first operation that gives a NaN or an infinity says, forward or backward; '' if none does."""
     try:
         with ag.detect_anomaly(), np.errstate(all="ignore"):
             step.gradients(x, y)
     except FloatingPointError as error:
         return str(error)
-    return "it grew beyond what the numbers can hold."
+    return ""
+
+
+def _again(run: RunState, step: TrainStep) -> str:
+    """Take the steps since the moment marked last again, each watched."""
+    end = run.step
+    if not run.rewind():
+        return "It was so when the training began."
+    for x, y in run.batches():
+        if run.step == end:
+            break
+        found = _watched(step, x, y)
+        if found:
+            return f"In the step of batch {run.batch + 1}, {found}"
+        run.optimizer.step()
+        if getattr(run.scheduler, "per_batch", False):
+            run.scheduler.step()
+        run.count(run.loss, len(y))
+    return "All gradients were finite, so it is the update: lower the learning rate, or clip the gradients."

@@ -307,8 +307,37 @@ class TestNonFinite:
             with pytest.raises(FloatingPointError, match="batch itself"):
                 nn.fit(model, nn.MSELoss(), optimizer, [(x, np.zeros_like(x))])
             model.weight.data = [[math.inf]]
-            with pytest.raises(FloatingPointError, match="parameter weight is no longer finite"):
+            with pytest.raises(FloatingPointError, match="weight is no longer finite. It was so when"):
                 nn.fit(model, nn.MSELoss(), optimizer, [(np.ones_like(x), np.zeros_like(x))])
+
+    @pytest.mark.parametrize("epochs", [1, 3])
+    @pytest.mark.parametrize("compiled", [False, True])
+    def test_a_gradient_that_spoilt_a_parameter_is_found_in_the_steps_before(self, compiled: bool, epochs: int) -> None:
+        class Model(nn.Module):
+            def __init__(self) -> None:
+                self.w = nn.Parameter(np.array([2.0]))
+                self.noise = nn.Dropout(0.5, rng=np.random.default_rng(0))
+
+            def forward(self, x: Any) -> Any:
+                return np.sqrt(np.abs(self.noise(x) * self.w + x))
+
+        model = Model()
+        optimizer = nn.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        ones = np.ones((3, 1))
+        batches = [(ones, ones), (2 * ones, ones), (0 * ones, ones), (ones, ones), (ones, ones)]
+        words = (
+            r"epoch 1, batch 4: the parameter w is no longer finite\. In the step of batch 3, .*gradient of np\.sqrt"
+        )
+        with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=words):
+            nn.fit(model, nn.MSELoss(), optimizer, batches, compile=compiled, epochs=epochs)
+        assert np.isfinite(model.w.data).all()  # as it was before that step
+
+    def test_an_update_that_overflows_is_told_from_a_bad_gradient(self) -> None:
+        model = nn.Linear(1, 1)
+        optimizer = nn.optim.SGD(model.parameters(), lr=3e38)
+        x = np.full((2, 1), 100, np.float32)
+        with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="All gradients were finite"):
+            nn.fit(model, nn.MSELoss(), optimizer, [(x, 0 * x)], epochs=3)
 
 
 class TestBadInput:
