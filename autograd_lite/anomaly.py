@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .primitives import Primitive
-from .recording import AnyNode, Array, Node, fingerprints, here, no_grad, thread
+from .recording import Array, Node, fingerprints, here, no_grad, thread
 
 
 class detect_anomaly(no_grad):
@@ -46,10 +46,10 @@ def check_result(primitive: Primitive, inputs: list[Any], result: Any) -> None:
             )
 
 
-def mark(nodes: Iterable[AnyNode]) -> None:
+def mark(nodes: Iterable[Node]) -> None:
     """Have the walk look at nodes that were recorded before anomaly mode was on."""
     for node in nodes:
-        if isinstance(node, Node) and "kept" not in (node.notes or ()) and node.inputs is not None:
+        if node.primitive is not None and "kept" not in (node.notes or ()) and node.inputs is not None:
             node.notes = {**(node.notes or {}), "kept": fingerprints(node)}
 
 
@@ -77,10 +77,10 @@ def _results(node: Node, g: Any) -> Iterator[tuple[int, Any]]:
     settings = {key: value for key, value in (node.settings or {}).items() if key in primitive.takes}
     assert node.inputs is not None
     if primitive.joint is not None:
-        asked = {"wanted": node.wants} if primitive.asks_wanted else {}
+        asked = {"wanted": node.plan.wants} if primitive.asks_wanted else {}
         yield from enumerate(primitive.joint(g, node.value, *node.inputs, **asked, **settings))
         return
-    for i, (each, want) in enumerate(zip(primitive.rules, node.wants, strict=False)):
+    for i, (each, want) in enumerate(zip(primitive.rules, node.plan.wants, strict=False)):
         if want and each is not None:
             yield i, each(g, node.value, *node.inputs, **settings)
 

@@ -28,13 +28,13 @@ import numpy as np
 
 from .anomaly import inspect, mark
 from .primitives import PICK, Primitive
-from .recording import AnyNode, Array, Leaf, Mode, Node, describe_line, fingerprint, history, record, thread
+from .recording import Array, Mode, Node, describe_line, fingerprint, history, new_leaf, record, thread
 
-Lift = Callable[[Any, AnyNode], Any]
+Lift = Callable[[Any, Node], Any]
 _LAST = 1 << 62  # leaves wait behind all operations
 
 
-def backward(root: AnyNode, value: Array, gradient: Any = None, retain_graph: bool = False) -> None:
+def backward(root: Node, value: Array, gradient: Any = None, retain_graph: bool = False) -> None:
     """Add to every leaf's `grad` the derivative of `root` with respect to it."""
     if not root.requires_grad:
         raise RuntimeError(
@@ -62,7 +62,7 @@ def make_seed(value: Any, gradient: Any, who: str) -> Any:
     return np.conj(gradient) if gradient.dtype.kind == "c" else gradient
 
 
-def deliver(leaf: AnyNode, gradient: Any) -> None:
+def deliver(leaf: Node, gradient: Any) -> None:
     """Leave a gradient in a leaf's `.grad`, in memory that nobody else can reach, adding to what is there."""
     if gradient.dtype.kind == "c":
         gradient = np.conj(gradient)
@@ -79,10 +79,10 @@ def deliver(leaf: AnyNode, gradient: Any) -> None:
 
 
 def walk(
-    root: AnyNode,
+    root: Node,
     seed: Any,
-    found: Callable[[AnyNode, Any], None],
-    ends: set[AnyNode] | None = None,
+    found: Callable[[Node, Any], None],
+    ends: set[Node] | None = None,
     lift: Lift | None = None,
     freeing: bool = False,
 ) -> None:
@@ -95,19 +95,17 @@ def walk(
     wanted = None if ends is None else leading_to(root, ends)
     if thread.mode.anomaly:
         mark(history(root))
-    table: dict[AnyNode, Any] = {}
-    waiting: list[tuple[int, AnyNode]] = []
-    # `primitive` tells a leaf from a node, and `want` a parent from none: asking by type would cost time.
+    table: dict[Node, Any] = {}
+    waiting: list[tuple[int, Node]] = []
     node: Any = root
     parent: Any
-    results: Any
     g = seed
     ahead_g: Any = None
     while True:
         primitive = node.primitive
         if node.notes is not None:
             g = _attended(node, g)
-        ahead: AnyNode | None = None  # in a chain the next node is known: it passes by the table
+        ahead: Node | None = None  # in a chain the next node is known: it passes by the table
         if primitive is None or (ends is not None and node in ends):
             found(node, g)
         else:
@@ -125,20 +123,26 @@ def walk(
                 settings = {key: value for key, value in settings.items() if key in primitive.takes}
             if type(g) is list:
                 g = _fill(node, g)
-            joint = primitive.joint
-            if joint is None:
-                results = primitive.rules
-            else:
+            parents = node.parents
+            joint = None
+            if primitive.joint is not None:
+                asked = {}
                 if primitive.asks_wanted:
-                    asked = node.wants if wanted is None else [parent in wanted for parent in node.parents]
-                    results = joint(g, y, *inputs, wanted=asked, **settings or {})
-                else:
-                    results = joint(g, y, *inputs, **settings or {})
-            for parent, result, want in zip(node.parents, results, node.wants):  # noqa: B905  # strict= costs 100 ns a node, and a joint rule may return fewer
-                if not want or result is None or (wanted is not None and parent not in wanted):
+                    wants = node.plan.wants
+                    asked["wanted"] = wants if wanted is None else [parent in wanted for parent in parents]
+                joint = [*primitive.joint(g, y, *inputs, **asked, **settings or {})]
+            rules = primitive.rules
+            for i in node.plan.flows:
+                parent = parents[i]
+                if wanted is not None and parent not in wanted:
                     continue
                 if joint is None:
-                    result = result(g, y, *inputs, **settings) if settings else result(g, y, *inputs)
+                    result = rules[i](g, y, *inputs, **settings) if settings else rules[i](g, y, *inputs)
+                else:
+                    result = joint[i] if i < len(joint) else None
+                    if result is None:
+                        continue
+                    joint[i] = None
                 if result.shape != parent.shape or result.dtype is not parent.dtype:
                     if primitive is PICK:
                         result = _collect(table.get(parent), node, result)
@@ -146,11 +150,11 @@ def walk(
                         result = fit(result, parent, node, ends)
                 if parent is ahead:
                     ahead_g = ahead_g + result
-                elif parent in table:
+                elif table and parent in table:
                     if type(result) is not list:
                         table[parent] = table[parent] + result
-                elif joint is None and parent.primitive is None and parent.notes is None and wanted is None:
-                    found(parent, result)  # not out of a joint rule's tuple, whose reference would cost a copy
+                elif parent.primitive is None and parent.notes is None and wanted is None:
+                    found(parent, result)
                 elif ahead is None and not waiting:
                     ahead, ahead_g = parent, result
                 else:
@@ -159,7 +163,7 @@ def walk(
                 result = None  # lest it counts as a reference when a leaf asks who else can reach its gradient
             if freeing:
                 node.inputs = node.value = None
-            y = inputs = results = None
+            y = inputs = joint = None
         if ahead is not None:
             if not waiting:
                 node, g = ahead, ahead_g
@@ -184,7 +188,7 @@ def _collect(gradients: list[Any] | None, node: Node, gradient: Any) -> list[Any
     return gradients
 
 
-def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -> Any:
+def fit(gradient: Any, parent: Node, node: Node, ends: set[Node] | None) -> Any:
     """Undo what broadcasting and type promotion did to an input: sum to its shape, cast to its dtype.
 
     A gradient that is the same along some axes (that of a sum) stays small where the next rules are a ufunc's that did
@@ -201,7 +205,7 @@ def fit(gradient: Any, parent: AnyNode, node: Node, ends: set[AnyNode] | None) -
             if lead > 0:
                 raise _misshapen(node, gradient.shape, shape)
             if not (
-                isinstance(parent, Node)
+                parent.primitive is not None
                 and parent.primitive.elementwise
                 and parent.notes is None
                 and (ends is None or parent not in ends)
@@ -242,7 +246,7 @@ def summed_to(gradient: Any, shape: tuple[int, ...]) -> Any:
     return np.reshape(gradient, shape) if lead else gradient
 
 
-def leading_to(root: AnyNode, targets: set[AnyNode]) -> set[AnyNode]:
+def leading_to(root: Node, targets: set[Node]) -> set[Node]:
     """The nodes of a history through which `root` depends on `targets`, the targets included."""
     reached = set(targets)
     for node in history(root):
@@ -275,7 +279,7 @@ def _freed(node: Node) -> Exception:
     )
 
 
-def _check_unchanged(node: Node, leaf: Leaf) -> None:
+def _check_unchanged(node: Node, leaf: Node) -> None:
     """Raise if a leaf's values are no longer what an operation recorded."""
     if leaf.when > node.when or fingerprint(leaf.array) != leaf.guard:
         label = f"the leaf {leaf.name!r}" if leaf.name else f"an array of shape {leaf.shape}"
@@ -287,7 +291,7 @@ def _check_unchanged(node: Node, leaf: Leaf) -> None:
         )
 
 
-def _attended(node: AnyNode, gradient: Any) -> Any:
+def _attended(node: Node, gradient: Any) -> Any:
     """The gradient of a node that somebody takes an interest in: hooks may replace it, and anomaly mode looks at it."""
     for hook in node.hooks or ():
         if isinstance(gradient, (np.ndarray, np.generic)):
@@ -295,12 +299,12 @@ def _attended(node: AnyNode, gradient: Any) -> Any:
         elif hook is not None:  # in a lifted walk, a tensor or the tensors of several results
             replaced = hook(gradient)
             gradient = gradient if replaced is None else replaced
-    if isinstance(node, Node) and "kept" in (node.notes or ()):
+    if "kept" in (node.notes or ()):
         inspect(node, gradient)
     return gradient
 
 
-def _hooked(node: AnyNode, hook: Callable[[Array], Array | None] | None, gradient: Any) -> Any:
+def _hooked(node: Node, hook: Callable[[Array], Array | None] | None, gradient: Any) -> Any:
     """A gradient after one hook, which sees it as `.grad` would show it, in an array of its own."""
     shown = np.conj(gradient) if gradient.dtype.kind == "c" else np.array(gradient)
     if hook is None:
@@ -327,7 +331,7 @@ def _references() -> int:
     """What `sys.getrefcount` tells `deliver` of an array that only the walk knows: Pythons differ in it."""
     counts: list[int] = []
     negative = Primitive(np.negative, (lambda g, y, x: -g,))
-    leaf = Leaf(np.zeros(1), requires_grad=True)
+    leaf = new_leaf(np.zeros(1), requires_grad=True)
     node = record(negative, negative.plan(1, 1), leaf.array, [leaf.array], [leaf], True, None, Mode(), 1)
     walk(node, np.ones(1), lambda leaf, gradient: counts.append(sys.getrefcount(gradient)))
     return counts[0]

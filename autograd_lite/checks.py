@@ -13,7 +13,7 @@ import numpy as np
 from .backward import walk
 from .derivatives import vjp
 from .naming import Names, Witness
-from .recording import AnyNode, Array, Node, history, no_grad
+from .recording import Array, Node, history, no_grad
 from .reports import Report, compare
 from .runs import Run, label
 from .subgradients import resolved
@@ -189,9 +189,9 @@ def check_backprop(
     for name in manual.keys() - params.keys():
         ends[name] = _variable(name, names, steps, params)
 
-    def gradients(values: dict[AnyNode, Array]) -> dict[str, Array]:
+    def gradients(values: dict[Node, Array]) -> dict[str, Array]:
         """The gradients when rules see `values` instead of what was recorded."""
-        found: dict[AnyNode, Any] = {}
+        found: dict[Node, Any] = {}
         lift = (lambda value, node: values.get(node, value)) if values else None
         walk(root, seed, found.__setitem__, set(run.ends), lift)
         for name in manual.keys() - params.keys():  # each on its own, for a walk stops where it is to end
@@ -264,9 +264,9 @@ def _check_names(params: Any, manual: Any) -> None:
             raise TypeError(f"check_backprop: manual[{name!r}] is {dtype}, but a gradient is floating point.")
 
 
-def _variable(name: str, names: Names, steps: list[AnyNode], params: dict[str, Any]) -> AnyNode:
+def _variable(name: str, names: Names, steps: list[Node], params: dict[str, Any]) -> Node:
     """The last value that the forward pass called `name`."""
-    named = ((names.of(node), node) for node in steps if isinstance(node, Node) and node.requires_grad)
+    named = ((names.of(node), node) for node in steps if node.primitive is not None and node.requires_grad)
     known = {each: node for each, node in named if each}
     if name not in known:
         listed = ", ".join(sorted(known.keys() - params.keys()))
@@ -277,9 +277,9 @@ def _variable(name: str, names: Names, steps: list[AnyNode], params: dict[str, A
     return known[name]
 
 
-def _first_uses(steps: list[AnyNode]) -> dict[AnyNode | None, int]:
+def _first_uses(steps: list[Node]) -> dict[Node | None, int]:
     """The clock at each node's first use: the later, the nearer to the loss."""
-    first: dict[AnyNode | None, int] = {}
+    first: dict[Node | None, int] = {}
     for step in steps:
         for parent in step.parents:
             first.setdefault(parent, step.when)

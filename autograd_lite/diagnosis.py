@@ -23,7 +23,7 @@ from .anatomy import Network, network_of
 from .heads import heads_of
 from .passes import common_subexpressions
 from .program import Program, Variable, text
-from .recording import Array, Leaf
+from .recording import Array, Node, new_leaf
 from .rendering import as_python
 from .replay import Edge, Forward, Impossible, Replay, Site, Total
 from .reports import TOLERANCES, Comparison, Finding, Report
@@ -96,7 +96,7 @@ def _before(network: Network, before: Program, params: dict[str, Any]) -> Replay
     here = list(network.program.values)
     if len(data) != len(here) or any(a.shape != b.shape for a, b in zip(data, here, strict=True)):
         raise ValueError("check_backprop: previous is another computation than loss_fn, or a batch of another shape.")
-    values = {each: Leaf(array) for each, array in zip(here, data, strict=True)}
+    values = {each: new_leaf(array) for each, array in zip(here, data, strict=True)}
     return Replay(replace(network.program, values=values), (params,))
 
 
@@ -313,7 +313,7 @@ def _apart(network: Network, made: Made, others: list[Made]) -> str:
     weights = {each: rng.standard_normal(each.shape).astype(each.dtype) for each in network.program.inputs}
     inputs = {layer.product.x for layer in network.layers}
     data = {
-        each: Leaf(rng.standard_normal(each.shape).astype(each.dtype))
+        each: new_leaf(rng.standard_normal(each.shape).astype(each.dtype))
         for each in network.program.values
         if each in inputs and each.dtype.kind == "f"
     }
@@ -333,7 +333,7 @@ class _Elsewhere:
     """A replay with other values of the parameters and the data."""
 
     def __init__(
-        self, replay: Replay, weights: dict[Variable, Array], data: dict[Variable, Leaf] | None = None
+        self, replay: Replay, weights: dict[Variable, Array], data: dict[Variable, Node] | None = None
     ) -> None:
         program = replace(replay.program, values={**replay.program.values, **(data or {})})
         self.replay = Replay(program, weights)

@@ -17,7 +17,7 @@ from .buffers import lifetimes
 from .kernels import plain, writer
 from .layouts import tall
 from .program import Operation, Program, Variable
-from .recording import Array, Leaf, tick
+from .recording import Array, Node, tick
 from .trees import Structure
 
 
@@ -36,7 +36,7 @@ class Emitter(Binder):
         owed: Iterable[Variable] = (),
     ) -> None:
         super().__init__(program, targets)
-        self.leaves: set[Leaf] = set()  # whose arrays the code reads
+        self.leaves: set[Node] = set()  # whose arrays the code reads
         self.owed = set(owed)
         writers = {each: writer(each) for each in program.operations}
         kept = [each for step in program.operations if step.outputs[0] in self.owed for each in step.reads]
@@ -113,7 +113,7 @@ class Emitter(Binder):
             return text
         return f"{self.bind(kind.__name__, kind)}({'*' * hasattr(kind, '_fields')}{text})"
 
-    def stores(self, written: Iterable[tuple[Any, Leaf]]) -> list[str]:
+    def stores(self, written: Iterable[tuple[Any, Node]]) -> list[str]:
         """Lines that write new values into leaves, which notice it."""
         lines = []
         for number, (value, leaf) in enumerate(written):

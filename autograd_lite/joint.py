@@ -23,7 +23,7 @@ import numpy as np
 from .derivatives import _chosen
 from .naming import Names, distinct
 from .program import BACKWARD, Operation, Program, Variable, _value
-from .recording import AnyNode, Leaf, Node, Recorded, switched
+from .recording import Node, Recorded, new_leaf, switched
 from .rendering import called
 from .rewriting import renamed
 from .tensors import Tensor, apply, tensor, wrap
@@ -142,8 +142,8 @@ class _Again:
         self.inputs = [
             tensor(table[each], requires_grad=True) if each in wanted else table[each] for each in program.inputs
         ]
-        self.variable: dict[AnyNode, Variable] = {}
-        self.leaves: dict[Variable, AnyNode] = {}
+        self.variable: dict[Node, Variable] = {}
+        self.leaves: dict[Variable, Node] = {}
 
     def run(self, *inputs: Tensor) -> Any:
         """The program's result, computed on tensors."""
@@ -169,30 +169,30 @@ class _Again:
         leaf = self.program.values.get(each) if isinstance(each, Variable) else None
         return _value(each, table) if leaf is None or leaf.live else leaf.array
 
-    def way_back(self, outputs: list[AnyNode], names: Names) -> list[AnyNode]:
+    def way_back(self, outputs: list[Node], names: Names) -> list[Node]:
         """Run the gradient rules on tensors, and return the nodes of the gradients, in the order of `wanted`."""
         root = outputs[0]
-        found: dict[AnyNode, Any] = {}
+        found: dict[Node, Any] = {}
         if root.requires_grad:
-            seed = Leaf(np.ones(root.shape, root.dtype), live=True)
+            seed = new_leaf(np.ones(root.shape, root.dtype), live=True)
             ends = {self.leaves[each] for each in self.wanted}
             walk_back(root, seed, partial(self._attend, names), found.__setitem__, ends)
         return [self._left(found.get(self.leaves[each]), each, names) for each in self.wanted]
 
-    def _left(self, gradient: Any, variable: Variable, names: Names) -> AnyNode:
+    def _left(self, gradient: Any, variable: Variable, names: Names) -> Node:
         """A gradient as `value_and_grad` returns it: zeros where none arrived, conjugated."""
         if gradient is None:
-            gradient = wrap(zeros := np.zeros(variable.shape, variable.dtype), Leaf(zeros))
+            gradient = wrap(zeros := np.zeros(variable.shape, variable.dtype), new_leaf(zeros))
         elif variable.dtype.kind == "c":
             gradient = np.conjugate(gradient)
         names.propose(gradient._node, f"d_{variable.name}", 2)
-        node: AnyNode = gradient._node
+        node: Node = gradient._node
         return node
 
-    def _attend(self, names: Names, node: AnyNode, gradient: Any) -> None:
+    def _attend(self, names: Names, node: Node, gradient: Any) -> None:
         """Call a node's gradient after it."""
         variable = self.variable.get(node)
-        if variable is not None and isinstance(gradient, Recorded) and isinstance(gradient._node, Node):
+        if variable is not None and isinstance(gradient, Recorded) and gradient._node.primitive is not None:
             names.propose(gradient._node, f"d_{variable.name}", 0 if variable.given else 1)
 
     def placed(self, operation: Operation) -> Operation:

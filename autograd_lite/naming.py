@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .recording import SMALL, AnyNode, Array, Leaf, Node, Recorded, users_frame
+from .recording import SMALL, Array, Node, Recorded, users_frame
 
 Position: TypeAlias = tuple[int | None, int | None, int | None, int | None]
 Target: TypeAlias = tuple[str | None, ...] | str
@@ -35,12 +35,12 @@ class Names:
     """Gathers what user code calls nodes and arrays, and settles on one name for each."""
 
     def __init__(self) -> None:
-        self._found: dict[AnyNode, tuple[int, str]] = {}
+        self._found: dict[Node, tuple[int, str]] = {}
         self._arrays: list[tuple[str, Array]] = []
         self._targets: dict[str, dict[Position, Target]] = {}
         self._positions: dict[CodeType, list[Position]] = {}
 
-    def propose(self, node: AnyNode, name: str, depth: int) -> None:
+    def propose(self, node: Node, name: str, depth: int) -> None:
         """Note a name that the function `depth` calls down gives a node: the outermost one counts, then the first."""
         known = self._found.get(node)
         if name != "_" and (known is None or depth < known[0]):
@@ -87,18 +87,18 @@ class Names:
         found = targets.get(positions[instruction // 2])
         return _function_name(code) if found == "return" else found
 
-    def of(self, node: AnyNode) -> str | None:
+    def of(self, node: Node) -> str | None:
         """The best name that anybody has given a node."""
         if node.name:
             return node.name
         if node in self._found:
             return self._found[node][1]
-        if isinstance(node, Node):
+        if node.primitive is not None:
             return None
         array = self.array_of(node)
         return None if array is None else array[0]
 
-    def array_of(self, leaf: Leaf) -> tuple[str, Array] | None:
+    def array_of(self, leaf: Node) -> tuple[str, Array] | None:
         """The user's array, with its name, whose values a leaf keeps."""
         for name, array in self._arrays:
             if array is leaf.array:
@@ -110,7 +110,7 @@ class Names:
                 return name, array
         return None
 
-    def known(self, node: AnyNode) -> bool:
+    def known(self, node: Node) -> bool:
         """Whether some variable holds a tensor with this node."""
         return node in self._found
 
@@ -124,7 +124,7 @@ class Witness:
     def __init__(self, names: Names) -> None:
         self.names = names
         self.depth = 0
-        self.nodes: dict[AnyNode, None] = {}
+        self.nodes: dict[Node, None] = {}
 
     def __call__(self, frame: FrameType, event: str, result: Any) -> None:
         """Handle one event of the interpreter."""
@@ -147,7 +147,7 @@ class Witness:
         if not isinstance(targets, tuple) or len(targets) != len(results):
             return
         for each, name in zip(results, targets, strict=True):
-            if isinstance(each, Recorded) and isinstance(name, str) and isinstance(each._node, Node):
+            if isinstance(each, Recorded) and isinstance(name, str) and each._node.primitive is not None:
                 self.names.propose(each._node, name, self.depth)
 
     def watch(self, f: Callable[..., Any], *args: Any) -> Any:

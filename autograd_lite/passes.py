@@ -18,7 +18,7 @@ import numpy as np
 
 from .algebra import simpler
 from .program import Operation, Program, Variable
-from .recording import Leaf
+from .recording import Node
 from .rewriting import Rewriter, renamed, result_form, rewrite, same
 from .rules.shape import DETACH
 
@@ -85,7 +85,7 @@ def _key(value: Any) -> Any:
     return ("variable", id(value)) if isinstance(value, Variable) else (type(value).__name__, repr(value))
 
 
-def foldable(values: dict[Variable, Leaf], value: Any) -> bool:
+def foldable(values: dict[Variable, Node], value: Any) -> bool:
     """Whether a value can never change: a literal, or a constant that nobody holds under a name."""
     if not isinstance(value, Variable):
         return True

@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .primitives import Primitive
-from .recording import Array, Leaf, fingerprint
+from .recording import Array, Node, fingerprint
 from .rendering import as_python, literal
 from .tensors import Tensor
 from .trees import Structure, flatten, unflatten
@@ -116,7 +116,7 @@ class Program:
     takes: Structure | None = field(repr=False)
     returns: Structure = field(repr=False)
     statics: tuple[Any, ...] = field(repr=False)
-    values: dict[Variable, Leaf] = field(repr=False)
+    values: dict[Variable, Node] = field(repr=False)
     updates: tuple[tuple[Variable, Variable], ...] = ()
 
     @classmethod

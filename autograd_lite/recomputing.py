@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .primitives import Primitive
-from .recording import AnyNode, Recorded, switched, thread, tick
+from .recording import Node, Recorded, switched, thread, tick
 from .runs import Trail, behind
 from .tensors import Tensor, apply, wrap
 from .trees import flatten, unflatten
@@ -58,7 +58,7 @@ def _cut(leaf: Any) -> Any:
     return leaf.detach() if isinstance(leaf, Tensor) else leaf
 
 
-def _captured(results: list[Tensor], start: int) -> dict[AnyNode, None]:
+def _captured(results: list[Tensor], start: int) -> dict[Node, None]:
     """The nodes from before `start` that results depend on."""
     return behind([each._node for each in results], start, lambda node: node.requires_grad)[1]
 
@@ -66,7 +66,7 @@ def _captured(results: list[Tensor], start: int) -> dict[AnyNode, None]:
 class _Call:
     """A call that can be made again. `nodes` are those from before it on which its results depend."""
 
-    nodes: tuple[AnyNode, ...]
+    nodes: tuple[Node, ...]
     wanted: list[bool]
     arrays: list[Any]
 

@@ -1,7 +1,7 @@
 """How a computation remembers itself: nodes, the clock, and the modes that decide what is recorded.
 
-Every tensor points at a node. A `Leaf` stands for an array that exists in its own right (data, a parameter);
-a `Node` stands for the result of one operation and points at the nodes of its inputs. Nodes hold plain data:
+Every tensor points at a `Node`. A leaf stands for an array that exists in its own right (data, a parameter); every
+other node stands for the result of one operation and points at the nodes of its inputs. Nodes hold plain data:
 the primitive, its inputs, its settings. There are no closures and no references from an input to its results,
 so reference counting alone frees a history.
 
@@ -152,26 +152,9 @@ class Recorded:
 
     __slots__ = ("__weakref__", "_data", "_node", "_view")
     _data: Array
-    _node: AnyNode
+    _node: Node
     _view: Any
     _apply: Callable[..., Any]
-
-
-class _Formed:
-    """What a shape implies."""
-
-    __slots__ = ()
-    shape: tuple[int, ...]
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of entries."""
-        return math.prod(self.shape)
 
 
 def _note(key: str) -> Any:
@@ -186,66 +169,60 @@ def _note(key: str) -> Any:
     return property(read, write)
 
 
-class Leaf(_Formed):
-    """An array that no operation made: data, a parameter, an input of a trace.
+class Node:
+    """A place in a history: an array that no operation made (`new_leaf`), or the record of one operation.
 
-    `when` is the clock of the last write and `written` its line, with the clock again, since not every write notes one;
-    `guard` is a fingerprint of an array that belongs to the user.
-    `live` says that results computed from it are recorded.
+    Of an operation, `inputs` and `value` hold only what the gradient rules read; `backward` drops them and leaves the
+    structure (primitive, parents, shapes), so that a freed history can still be drawn. Its `when` is when it ran.
+
+    A leaf has no `primitive`. Its `when` is the clock of the last write and `written` its line, with the clock again,
+    since not every write notes one; `guard` is a fingerprint of an array that belongs to the user, and `live` says that
+    results computed from it are recorded.
+
+    Both are of one class because every operation asks its inputs' nodes, and Python answers twice as fast where it
+    always meets the same class.
     """
 
     __slots__ = (
-        "__weakref__", "array", "dtype", "grad", "guard", "live", "name", "notes", "requires_grad", "shape", "when",
+        "__weakref__", "_code", "_instruction", "_scope", "array", "dtype", "grad", "guard", "guards", "inputs", "live",
+        "name", "notes", "parents", "plan", "primitive", "requires_grad", "settings", "shape", "value", "when",
         "written",
     )  # fmt: skip
-    primitive: Primitive | None = None
-    parents: tuple[Leaf | Node | None, ...] = ()
-    hooks = _note("hooks")
-
-    def __init__(self, array: Array, requires_grad: bool = False, name: str | None = None, live: bool = False) -> None:
-        self.array = array
-        self.shape: tuple[int, ...] = array.shape
-        self.dtype: np.dtype[Any] = array.dtype
-        self.requires_grad = requires_grad
-        self.live = live or requires_grad
-        self.name = name
-        self.when = tick()
-        self.grad: Array | None = None
-        self.guard: int | None = None
-        self.written: tuple[int, CodeType, int] | None = None
-        self.notes: dict[str, Any] | None = None
-
-
-class Node(_Formed):
-    """The record of one operation: what ran, on what, with which settings.
-
-    `inputs` and `value` hold only what the gradient rules read; `backward` drops them and leaves the
-    structure (primitive, parents, shapes), so that a freed history can still be drawn.
-    """
-
-    __slots__ = (
-        "__weakref__", "_code", "_instruction", "_scope", "dtype", "guards", "inputs", "notes", "parents", "primitive",
-        "requires_grad", "settings", "shape", "value", "wants", "when",
-    )  # fmt: skip
-    live = True
-    primitive: Primitive
-    parents: tuple[Leaf | Node | None, ...]
-    inputs: tuple[Any, ...] | None
-    settings: dict[str, Any] | None
-    value: Any
+    primitive: Any  # the Primitive that ran, None for a leaf: whoever reads more of it knows which it has
+    parents: tuple[Node | None, ...]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     requires_grad: bool
-    wants: tuple[bool, ...]  # for every input whether its gradient is wanted
-    guards: tuple[Leaf, ...]
+    live: bool
+    name: str | None
     when: int
+    grad: Array | None
+    notes: dict[str, Any] | None
+    # of an operation alone
+    inputs: tuple[Any, ...] | None
+    settings: dict[str, Any] | None
+    value: Any
+    plan: Plan
+    guards: tuple[Node, ...]
     _code: CodeType
     _instruction: int
     _scope: tuple[str, ...]
-    notes: dict[str, Any] | None
-    name = _note("name")
+    # of a leaf alone
+    array: Array
+    guard: int | None
+    written: tuple[int, CodeType, int] | None
+
     hooks = _note("hooks")
-    grad = _note("grad")
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return math.prod(self.shape)
 
     def place(self, frame: FrameType) -> None:
         """Note the line that is being executed in `frame`: always in a trace and in anomaly mode, and otherwise only
@@ -278,18 +255,34 @@ class Node(_Formed):
         return describe_line(self.code, self.instruction)
 
 
-AnyNode: TypeAlias = Leaf | Node
-_new = object.__new__
+def new_leaf(array: Array, requires_grad: bool = False, name: str | None = None, live: bool = False) -> Node:
+    """The node of an array that exists in its own right: data, a parameter, an input of a trace."""
+    node = Node()
+    node.primitive = None
+    node.parents = ()
+    node.array = array
+    node.shape = array.shape
+    node.dtype = array.dtype
+    node.requires_grad = requires_grad
+    node.live = live or requires_grad
+    node.name = name
+    node.grad = node.guard = node.written = node.notes = None
+    node.when = tick()
+    return node
 
 
 class Plan:
-    """What to keep of an operation, given which of its inputs require gradients: the values that the rules read."""
+    """What to do with an operation, given which of its inputs require gradients: what its rules read and has to be
+    kept (`keeps_result`, `reads`), and where gradients flow (`wants`; `flows` are the positions of these inputs)."""
 
-    __slots__ = ("differentiable", "keeps_result", "leaves_out", "reads", "reads_first", "reads_second", "wants")
+    __slots__ = (
+        "differentiable", "flows", "keeps_result", "leaves_out", "reads", "reads_first", "reads_second", "wants",
+    )  # fmt: skip
 
     def __init__(self, wants: tuple[bool, ...], keeps_result: bool, reads: tuple[int, ...]) -> None:
         count = len(wants)
         self.wants = wants
+        self.flows = tuple(i for i, want in enumerate(wants) if want)
         self.differentiable = any(wants)
         self.keeps_result = keeps_result
         self.reads = reads
@@ -308,14 +301,14 @@ def record(
     settings: dict[str, Any] | None,
     mode: Mode,
     depth: int,
-    owners: Sequence[tuple[int, Leaf]] = (),
+    owners: Sequence[tuple[int, Node]] = (),
 ) -> Node:
     """The node of one operation, keeping of its inputs and its result what the gradient rules will read.
 
     `leafy` says that arrays which can be written to are among the inputs, `owners` in which leaves' memory views among
     them lie; `depth` is the number of frames up to the caller whose line is recorded.
     """
-    node = _new(Node)
+    node = Node()
     node.guards = _guard(plan, values, parents, owners, mode.tracing) if leafy or owners else ()
     for i in plan.leaves_out if not mode.tracing else ():
         if parents[i] is not None:
@@ -328,8 +321,9 @@ def record(
     node.shape = value.shape
     node.dtype = value.dtype
     node.requires_grad = plan.differentiable
-    node.wants = plan.wants
-    node.notes = None
+    node.plan = plan
+    node.live = True
+    node.name = node.grad = node.notes = None
     if mode.precise:
         node._scope = mode.scope
         node.place(sys._getframe(depth))
@@ -353,23 +347,23 @@ _CHANGEABLE = frozenset({list, np.ndarray, dict})
 
 
 def _guard(
-    plan: Plan, values: list[Any], parents: list[Any], owners: Sequence[tuple[int, Leaf]], everything: bool
-) -> tuple[Leaf, ...]:
+    plan: Plan, values: list[Any], parents: list[Any], owners: Sequence[tuple[int, Node]], everything: bool
+) -> tuple[Node, ...]:
     """The leaves whose values will be read; a user's own array becomes one here."""
     guards = [leaf for i, leaf in owners if everything or i in plan.reads]
     for i, parent in enumerate(parents):
         read = everything or i in plan.reads
         if parent is None and type(values[i]) is np.ndarray:
-            parents[i] = leaf = remember(values[i]) if read else Leaf(values[i])
+            parents[i] = leaf = remember(values[i]) if read else new_leaf(values[i])
             values[i] = leaf.array
             if leaf.guard is not None:
                 guards.append(leaf)
-        elif read and isinstance(parent, Leaf):
+        elif read and parent is not None and parent.primitive is None:
             guards.append(parent)
     return tuple(guards)
 
 
-def history(root: AnyNode) -> list[AnyNode]:
+def history(root: Node) -> list[Node]:
     """Every node that `root` was computed from, oldest first, `root` last."""
     seen = {root: True}  # a dictionary, because the order of a set differs from run to run
     stack = [root]
@@ -453,10 +447,10 @@ def fingerprints(node: Node) -> list[int | None]:
     return [fingerprint(each) if isinstance(each, np.ndarray) else None for each in (*(node.inputs or ()), *results)]
 
 
-def remember(array: Array) -> Leaf:
+def remember(array: Array) -> Node:
     """A leaf for a user's own array: a private copy when it is small, a fingerprint when it is large."""
     if array.nbytes <= SMALL:
-        return Leaf(array.copy())
-    leaf = Leaf(array)
+        return new_leaf(array.copy())
+    leaf = new_leaf(array)
     leaf.guard = fingerprint(array)
     return leaf

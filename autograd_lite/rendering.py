@@ -119,7 +119,7 @@ def as_python(primitive: Primitive, inputs: Sequence[Any], settings: dict[str, A
         return f"{operands[0]}.astype({text(np.dtype(settings['dtype']))})"
     if primitive in (COPY, DETACH):
         return f"{operands[0]}.{primitive.name}()"
-    sign = SIGNS.get(primitive.function, ("", ""))[0]
+    sign = SIGNS.get(primitive.called, ("", ""))[0]
     if sign and not settings and len(operands) == 1:
         return sign.format(operands[0])
     if sign and not settings:
@@ -132,7 +132,7 @@ def as_python(primitive: Primitive, inputs: Sequence[Any], settings: dict[str, A
 
 def called(primitive: Primitive) -> str:
     """The function that a program's text calls: np.exp, relu, setitem; '' where it writes an operator or a method."""
-    written_otherwise = primitive in (GETITEM, ASTYPE, COPY, DETACH, CLIP) or primitive.function in SIGNS
+    written_otherwise = primitive in (GETITEM, ASTYPE, COPY, DETACH, CLIP) or primitive.called in SIGNS
     return "" if written_otherwise else primitive.label
 
 
@@ -199,4 +199,4 @@ def _same(value: Any, other: Any) -> bool:
 
 def order_matters(primitive: Primitive, inputs: Sequence[Any]) -> bool:
     """Whether exchanging the operands of an operation would change it."""
-    return len(inputs) > 1 and primitive.function not in _COMMUTE
+    return len(inputs) > 1 and primitive.called not in _COMMUTE

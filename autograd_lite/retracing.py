@@ -21,7 +21,7 @@ from .joint import joined_with_gradients, wanted_variables
 from .lifting import LIFTED, lift
 from .passes import common_subexpressions, dead_code, fold_constants, simplify, undetached
 from .program import Operation, Program, Variable
-from .recording import Leaf
+from .recording import Node
 from .rewriting import Rewriter
 from .tracing import trace
 from .trees import Structure
@@ -38,7 +38,7 @@ def undrawn(generators: Iterable[np.random.Generator]) -> Iterator[None]:
             generator.state = state
 
 
-def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[Leaf]]:
+def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[Node]]:
     """The program of `f` with what it writes into tensors as further outputs, and those tensors' leaves.
 
     If `f` is the derivative of a function in which formulas are recognised, the gradients are those of the functions
@@ -50,7 +50,7 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[
     return _traced(f, args) if found is None else found
 
 
-def _derived(derivative: Derivative, args: tuple[Any, ...]) -> tuple[Program, list[Leaf]] | None:
+def _derived(derivative: Derivative, args: tuple[Any, ...]) -> tuple[Program, list[Node]] | None:
     """The program of a derivative, if the function holds formulas that `lift` recognises."""
     program, written = _traced(derivative.function, args)
     program = lift(program)
@@ -68,7 +68,7 @@ def _derived(derivative: Derivative, args: tuple[Any, ...]) -> tuple[Program, li
     return replace(both, returns=structure, outputs=both.outputs[1:]), written
 
 
-def _traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[Leaf]]:
+def _traced(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[Node]]:
     first, second = trace(f, *args), trace(f, *args)
     difference = _difference(first, second)
     if difference:
@@ -101,7 +101,7 @@ def _difference(first: Program, second: Program) -> str:
     return "" if _matches(one_ends, two_ends, twin) else "what it returns or writes"
 
 
-def _same_array(a: Leaf, b: Leaf) -> bool:
+def _same_array(a: Node, b: Node) -> bool:
     if a is b or a.array is b.array:
         return True
     return a.array.dtype == b.array.dtype and a.array.shape == b.array.shape and a.array.tobytes() == b.array.tobytes()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .program import Operation, Program, Variable
-from .recording import Leaf
+from .recording import new_leaf
 
 
 class Rewriter:
@@ -65,7 +65,7 @@ class Rewriter:
         """A captured value that the pass computed itself."""
         like = Variable(name, name, array.shape, array.dtype, "constant", False, False)
         variable = self.another(like, name)
-        self.values[variable] = Leaf(array)
+        self.values[variable] = new_leaf(array)
         return variable
 
     def finished(self) -> Program:

@@ -22,7 +22,7 @@ import numpy as np
 from .backward import walk
 from .boundary import numbers
 from .primitives import PICK
-from .recording import AnyNode, Array, Leaf, Node, switched, thread, tick
+from .recording import Array, Node, new_leaf, switched, thread, tick
 from .rules.shape import COPY
 from .tensors import Tensor, constant, wrap
 from .trees import Structure, flatten, paths, unflatten
@@ -35,18 +35,18 @@ class Trail:
     `outer(node)` says which leaves, and which nodes from before `start`, count as live outside.
     """
 
-    def __init__(self, results: list[Any], start: int, outer: Callable[[AnyNode], bool]) -> None:
-        self.differentiable = [isinstance(each._node, Node) and each.requires_grad for each in results]
+    def __init__(self, results: list[Any], start: int, outer: Callable[[Node], bool]) -> None:
+        self.differentiable = [each._node.primitive is not None and each.requires_grad for each in results]
         sources = [each for each, wanted in zip(results, self.differentiable, strict=True) if wanted]
         self._single = len(results) == 1
         if sources and not self._single:
             sources = [np.concatenate([np.ravel(each) for each in sources])]
-        self.root: AnyNode | None = sources[0]._node if sources else None
+        self.root: Node | None = sources[0]._node if sources else None
         self.outside, self.border = behind([each._node for each in (*results, *sources)], start, outer)
 
-    def back(self, seeds: list[Any], ends: Iterable[AnyNode], freeing: bool = False) -> dict[AnyNode, Any]:
+    def back(self, seeds: list[Any], ends: Iterable[Node], freeing: bool = False) -> dict[Node, Any]:
         """The plain gradients that arrive at `ends` when each result sends its seed back."""
-        found: dict[AnyNode, Any] = {}
+        found: dict[Node, Any] = {}
         sent = [seed for seed, wanted in zip(seeds, self.differentiable, strict=True) if wanted]
         if self.root is not None:
             seed = sent[0] if self._single else np.concatenate([np.ravel(each) for each in sent])
@@ -54,7 +54,7 @@ class Trail:
             walk(self.root, seed, found.__setitem__, set(ends), lift, freeing=freeing and lift is None)
         return found
 
-    def _lift(self, value: Any, node: AnyNode) -> Any:
+    def _lift(self, value: Any, node: Node) -> Any:
         """A recorded value as the rules shall see it: a tensor where it depends on something outside."""
         source = node.parents[0] if node.primitive is PICK else node
         return wrap(value, node) if source in self.outside else value
@@ -65,20 +65,18 @@ def recording() -> bool:
     return thread.mode.enabled or thread.mode.tracing
 
 
-def behind(
-    results: list[AnyNode], start: int, outer: Callable[[AnyNode], bool]
-) -> tuple[set[AnyNode], dict[AnyNode, None]]:
+def behind(results: list[Node], start: int, outer: Callable[[Node], bool]) -> tuple[set[Node], dict[Node, None]]:
     """The nodes behind `results` (which are among them) that depend on something outer, and the outer ones alone."""
-    seen: set[AnyNode] = set()
+    seen: set[Node] = set()
     inside: list[Node] = []
-    border: dict[AnyNode, None] = {}  # in the order in which they are met, which a set would not keep
-    waiting: list[AnyNode | None] = list(results)
+    border: dict[Node, None] = {}  # in the order in which they are met, which a set would not keep
+    waiting: list[Node | None] = list(results)
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        if isinstance(node, Node) and node.when > start:
+        if node.primitive is not None and node.when > start:
             inside.append(node)
             waiting.extend(node.parents)
         elif outer(node):
@@ -163,7 +161,7 @@ def _handle(leaf: Any, named: str) -> Tensor:
         follow(leaf)
     if not isinstance(leaf, Tensor) or not leaf._node.live:
         array = leaf._data if isinstance(leaf, Tensor) else numbers(np.asanyarray(leaf), named)
-        leaf_of_ours = Leaf(array, live=True)
+        leaf_of_ours = new_leaf(array, live=True)
         leaf = wrap(array, leaf_of_ours)
     if leaf.dtype.kind not in "fc":
         raise TypeError(
@@ -200,7 +198,7 @@ def _enter(seed: Any, result: Any) -> Any:
     return np.conj(seed) if seed.dtype.kind == "c" else seed
 
 
-def _leave(gradient: Any, node: AnyNode) -> Any:
+def _leave(gradient: Any, node: Node) -> Any:
     """A gradient as the caller gets it: zeros where none arrived, conjugated, in memory of its own."""
     if gradient is None:
         return np.zeros(node.shape, node.dtype)

@@ -13,22 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from .recording import AnyNode, Array, Node
+from .recording import Array, Node
 
 _PAIRS = (np.maximum, np.minimum, np.fmax, np.fmin)
 _SIZES = (np.absolute, np.fabs)
 _EXTREMES = {np.max: -np.inf, np.min: np.inf}  # and whereto an entry moves that is no longer the extreme one
 
 
-def resolved(steps: list[AnyNode], upwards: bool) -> dict[AnyNode, Array]:
+def resolved(steps: list[Node], upwards: bool) -> dict[Node, Array]:
     """The values that have to move for every tie in a history to break, by node; empty where there is no tie.
 
     At ties the first operand of np.maximum and np.minimum that was computed, and that of np.abs and np.clip, moves up
     or down. Of the entries that share np.max or np.min the first (`upwards`) or the last is left alone.
     """
-    moved: dict[AnyNode, Array] = {}
+    moved: dict[Node, Array] = {}
     for node in steps:
-        if isinstance(node, Node) and node.requires_grad and node.inputs is not None:
+        if node.primitive is not None and node.requires_grad and node.inputs is not None:
             values = [
                 value if parent is None else moved.get(parent, value)
                 for parent, value in zip(node.parents, node.inputs, strict=True)

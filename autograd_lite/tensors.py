@@ -31,7 +31,7 @@ from .backward import backward
 from .boundary import LITERALS, array_remedy, check_differentiable, explained, foreign, numbers, stored
 from .methods import ArrayMethods
 from .primitives import COMPOSITES, NEUTRAL, PICK, PRIMITIVES, Primitive, missing, public_name
-from .recording import AnyNode, Array, Leaf, Node, here, record, thread, tick
+from .recording import Array, Node, here, new_leaf, record, thread, tick
 from .rules import reduce
 from .rules.index import getitem
 from .rules.shape import DETACH
@@ -71,7 +71,7 @@ class Tensor(ArrayMethods):
         """The array itself: writable for a leaf, a read-only view for a computed result."""
         self._leave("x.data")
         views.follow(self)
-        if isinstance(self._node, Leaf):
+        if self._node.primitive is None:
             return self._data
         shown = self._data.view()
         shown.flags.writeable = False
@@ -80,7 +80,7 @@ class Tensor(ArrayMethods):
     @data.setter
     def data(self, value: ArrayLike) -> None:
         views.follow(self)
-        if not isinstance(self._node, Leaf):
+        if self._node.primitive is not None:
             raise RuntimeError("x.data = ... needs a leaf, and this tensor was computed: write x = ag.tensor(value).")
         value = np.asarray(value)
         if value.shape != self._data.shape:
@@ -111,20 +111,20 @@ class Tensor(ArrayMethods):
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         views.follow(self)
-        if not isinstance(self._node, Leaf):
+        if self._node.primitive is not None:
             raise RuntimeError("x.requires_grad = ... needs a leaf; for a computed tensor use x.detach().")
         if wanted:
             check_differentiable(self._data.dtype)
             if self._view is not None:
                 self._data, self._view = self._data.copy(), None
-                self._node = Leaf(self._data, name=self._node.name)
+                self._node = new_leaf(self._data, name=self._node.name)
         self._node.requires_grad = self._node.live = wanted
 
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded operation made it."""
         views.follow(self)
-        return isinstance(self._node, Leaf)
+        return self._node.primitive is None
 
     @property
     def name(self) -> str | None:
@@ -243,7 +243,7 @@ class Tensor(ArrayMethods):
             notes.append(f"dtype={self._data.dtype}")
         if self._node.name:
             notes.append(f"name={self._node.name!r}")
-        if type(self._node) is Node:
+        if self._node.primitive is not None:
             notes.append(f"from {self._node.primitive.label}")
         elif self._node.requires_grad:
             notes.append("requires_grad=True")
@@ -393,7 +393,7 @@ def _leaf(array: Array, requires_grad: bool, name: str | None = None, kind: type
         check_differentiable(array.dtype)
     result = _new(kind)
     result._data = array
-    result._node = Leaf(array, requires_grad, name)
+    result._node = new_leaf(array, requires_grad, name)
     result._view = None
     return result
 
@@ -402,12 +402,12 @@ def constant(array: Array) -> Tensor:
     """A tensor around an array that this library owns: no copy, no gradient."""
     result = _new(Tensor)
     result._data = array
-    result._node = Leaf(array)
+    result._node = new_leaf(array)
     result._view = None
     return result
 
 
-def wrap(array: Array, node: AnyNode) -> Tensor:
+def wrap(array: Array, node: Node) -> Tensor:
     """The tensor of an array and its place in a history."""
     result = _new(Tensor)
     result._data = array
@@ -426,7 +426,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
     """
     values: list[Any] = []
     parents: list[Any] = []
-    owners: list[tuple[int, Leaf]] = []
+    owners: list[tuple[int, Node]] = []
     live = leafy = False
     wants = 0
     bit = 1
@@ -476,7 +476,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
         plan = primitive.plan(wants if mode.enabled and value.dtype.kind in "fc" else 0, len(values))
         result._node = record(primitive, plan, value, values, parents, leafy, settings, mode, depth + 1, owners)
     else:
-        result._node = Leaf(_computed(value, primitive))
+        result._node = new_leaf(_computed(value, primitive))
     if primitive.view:
         views.link(result, primitive, args, settings)
     return result
@@ -484,9 +484,8 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
 
 def unary(primitive: Primitive, x: Any) -> Any:
     """`apply` for one tensor and no settings: the same steps, unrolled, since most operations pass here."""
-    mode = thread.mode
     parent = x._node
-    if mode.precise or x._view is not None or primitive.view:
+    if not (thread.mode.plain and parent.live) or x._view is not None or primitive.view:
         return apply(primitive, (x,), None, 3)
     array = x._data
     try:
@@ -497,10 +496,8 @@ def unary(primitive: Primitive, x: Any) -> Any:
         if isinstance(value, (tuple, list)):
             return apply(primitive, (x,), None, 3)
         value = np.asarray(value)
-    if not (parent.live and mode.enabled):
-        return constant(value)
     plan = (primitive.unary_plans or primitive.small_plans(1))[parent.requires_grad]
-    node = _new(Node)
+    node = Node()
     node.guards = ()
     if not plan.reads:
         array = parent
@@ -511,12 +508,13 @@ def unary(primitive: Primitive, x: Any) -> Any:
     node.inputs = (array,)
     node.parents = (parent,)
     node.primitive = primitive
-    node.settings = node.notes = None
+    node.settings = node.notes = node.name = node.grad = None
+    node.live = True
     node.value = value if plan.keeps_result else None
     node.shape = value.shape
     node.dtype = value.dtype
     node.requires_grad = plan.differentiable
-    node.wants = plan.wants
+    node.plan = plan
     node.when = tick()
     result = _new(Tensor)
     result._data = value
@@ -527,7 +525,6 @@ def unary(primitive: Primitive, x: Any) -> Any:
 
 def binary(primitive: Primitive, a: Any, b: Any) -> Any:
     """`apply` for two operands and no settings, unrolled like `unary`."""
-    mode = thread.mode
     first = second = None
     wants = 0
     live = False
@@ -537,9 +534,8 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
             return apply(primitive, (a, b), None, 3)
         first = a._node
         left = a._data
-        if first.live:
-            live = True
-            wants = first.requires_grad
+        live = first.live
+        wants = first.requires_grad
     elif type(a) not in LITERALS:
         return apply(primitive, (a, b), None, 3)
     if isinstance(b, Tensor):
@@ -553,7 +549,7 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
                 wants += 2
     elif type(b) not in LITERALS:
         return apply(primitive, (a, b), None, 3)
-    if mode.precise:
+    if not (live and thread.mode.plain):
         return apply(primitive, (a, b), None, 3)
     try:
         value = primitive.function(left, right)
@@ -563,32 +559,32 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
         if isinstance(value, (tuple, list)):
             return apply(primitive, (a, b), None, 3)
         value = np.asarray(value)
-    if not (live and mode.enabled):
-        return constant(value)
     plan = (primitive.binary_plans or primitive.small_plans(2))[wants]
-    node = _new(Node)
-    node.guards = ()
+    node = Node()
+    guards: tuple[Node, ...] = ()
     if first is not None:
         if not plan.reads_first:
             left = first
         elif first.primitive is None:
-            node.guards = (first,)
+            guards = (first,)
     if second is not None:
         if not plan.reads_second:
             right = second
         elif second.primitive is None:
-            node.guards = (*node.guards, second)
-    if node.guards and not primitive.internal:
+            guards = (*guards, second)
+    node.guards = guards
+    if guards and not primitive.internal:
         node.place(sys._getframe(2))
     node.inputs = (left, right)
     node.parents = (first, second)
     node.primitive = primitive
-    node.settings = node.notes = None
+    node.settings = node.notes = node.name = node.grad = None
+    node.live = True
     node.value = value if plan.keeps_result else None
     node.shape = value.shape
     node.dtype = value.dtype
     node.requires_grad = plan.differentiable
-    node.wants = plan.wants
+    node.plan = plan
     node.when = tick()
     result = _new(Tensor)
     result._data = value
@@ -612,7 +608,7 @@ def _record_many(
     wants: int,
     settings: dict[str, Any] | None,
     live: bool,
-    owners: list[tuple[int, Leaf]],
+    owners: list[tuple[int, Node]],
     depth: int,
 ) -> Any:
     """Several results: one node for the operation, whose value is the tuple, and one that picks each result out."""

@@ -20,13 +20,13 @@ from .boundary import numbers
 from .naming import Names, Witness, distinct, identifier
 from .primitives import PICK
 from .program import UNKNOWN, Operation, Program, Variable
-from .recording import AnyNode, Array, Leaf, Node, Recorded, describe_line, switched, tick, users_frame
+from .recording import Array, Node, Recorded, describe_line, new_leaf, switched, tick, users_frame
 from .rendering import called
 from .tensors import Tensor, wrap
 from .trees import Structure, flatten, paths, unflatten
 from .views import watch
 
-Place: TypeAlias = tuple[AnyNode, int]  # a node, and which of its results
+Place: TypeAlias = tuple[Node, int]  # a node, and which of its results
 
 
 def trace(f: Callable[..., Any], *args: Any, everything: bool = False) -> Program:
@@ -45,7 +45,7 @@ def trace(f: Callable[..., Any], *args: Any, everything: bool = False) -> Progra
     return recorded(f, args, everything=everything)
 
 
-Then: TypeAlias = Callable[[list[AnyNode], Names], list[AnyNode]]
+Then: TypeAlias = Callable[[list[Node], Names], list[Node]]
 
 
 def recorded(
@@ -60,7 +60,7 @@ def recorded(
     which `then(nodes of the outputs, names)` computes while everything is still being recorded."""
     names = Names()
     leaves, takes = flatten(args)
-    inputs: list[Leaf] = []
+    inputs: list[Node] = []
     statics: list[Any] = []
     tensors: list[Any] = []
     for given, name in zip(leaves, _argument_names(f, args, takes), strict=True):
@@ -70,7 +70,7 @@ def recorded(
             continue
         array = given._array() if isinstance(given, Tensor) else numbers(np.asanyarray(given), "ag.trace")
         wanted = given.requires_grad if isinstance(given, Tensor) else differentiate and array.dtype.kind in "fc"
-        leaf = Leaf(array, wanted, name, live=True)
+        leaf = new_leaf(array, wanted, name, live=True)
         inputs.append(leaf)
         statics.append(leaf)
         tensors.append(wrap(array, leaf))
@@ -100,14 +100,14 @@ def recorded(
         outputs=tuple(each if root is None else built.of(root) for each, root in zip(results, roots, strict=True)),
         takes=takes,
         returns=returns,
-        statics=tuple(built.variable[each, 0] if isinstance(each, Leaf) else each for each in statics),
+        statics=tuple(built.variable[each, 0] if isinstance(each, Node) else each for each in statics),
         values=built.values,
         updates=tuple((built.of(old), built.of(new)) for old, new in updated),
     )
 
 
 @contextmanager
-def _undone() -> Iterator[dict[Recorded, tuple[Array, AnyNode]]]:
+def _undone() -> Iterator[dict[Recorded, tuple[Array, Node]]]:
     """Gather the tensors that a block writes to, and give them back what they held."""
     before = watch.written
     written = watch.written = {}
@@ -127,7 +127,7 @@ def from_tensor(tensor: Tensor, then: Then | None = None) -> Program:
     names.read_frame(frame, 1)
     names.read(list(frame.f_globals.items()), 2)
     tensor._array()  # a view catches up with its base
-    nodes: list[AnyNode] = [tensor._node]
+    nodes: list[Node] = [tensor._node]
     if then:
         nodes += then(nodes, names)
     built = _build(names, None, nodes, 0)
@@ -145,12 +145,12 @@ def from_tensor(tensor: Tensor, then: Then | None = None) -> Program:
     )
 
 
-def _root(output: Any) -> AnyNode | None:
+def _root(output: Any) -> Node | None:
     """The node of a result: an array that a function returns is a constant, what is no array a literal (None)."""
     if isinstance(output, Tensor):
         output._array()  # a view catches up with its base
         return output._node
-    return Leaf(output.copy()) if isinstance(output, np.ndarray) else None
+    return new_leaf(output.copy()) if isinstance(output, np.ndarray) else None
 
 
 def _name_of(f: Callable[..., Any]) -> str:
@@ -183,22 +183,22 @@ class _Built(NamedTuple):
     """The variables of a history, its operations, and the leaves that it captured."""
 
     variable: dict[Place, Variable]
-    place: dict[AnyNode, Place]
+    place: dict[Node, Place]
     operations: tuple[Operation, ...]
-    values: dict[Variable, Leaf]
+    values: dict[Variable, Node]
 
-    def of(self, node: AnyNode) -> Variable:
+    def of(self, node: Node) -> Variable:
         return self.variable[self.place.get(node, (node, 0))]
 
 
-def _build(names: Names, inputs: list[Leaf] | None, roots: list[AnyNode], began: int) -> _Built:
+def _build(names: Names, inputs: list[Node] | None, roots: list[Node], began: int) -> _Built:
     """Give every node that the roots were computed from a variable, and every operation its variables.
 
     `inputs` is None for an eager history; `began` is when the recording did: older constants are the user's tensors.
     """
     steps = _steps(roots)
     arguments = set(inputs or ())
-    place: dict[AnyNode, Place] = {}  # where a node's value is found, if not in its own variable
+    place: dict[Node, Place] = {}  # where a node's value is found, if not in its own variable
     picked: dict[Place, Node] = {}
     ordered: list[Node] = []
     for step in steps:
@@ -208,15 +208,15 @@ def _build(names: Names, inputs: list[Leaf] | None, roots: list[AnyNode], began:
         else:
             ordered.append(step)
     wholes = {whole for whole, _ in picked}
-    captured: dict[Any, Leaf] = {}
+    captured: dict[Any, Node] = {}
     for leaf in dict.fromkeys((*(each for node in ordered for each in steps[node].reads), *roots)):
-        if isinstance(leaf, Leaf) and leaf not in arguments:
+        if leaf.primitive is None and leaf not in arguments:
             first = captured.setdefault(_identity(leaf, names, began), leaf)
             if first is not leaf:
                 place[leaf] = first, 0
     places: list[Place] = [(leaf, 0) for leaf in (*(inputs or ()), *captured.values())]
     places += [(node, i) for node in ordered for i in range(len(node.shape) if node in wholes else 1)]
-    nodes: list[AnyNode] = [picked.get(each, each[0]) for each in places]
+    nodes: list[Node] = [picked.get(each, each[0]) for each in places]
     found = [None if node in wholes else names.of(node) for node in nodes]
     labels = [name or _fallback(node) for name, node in zip(found, nodes, strict=True)]
     variable: dict[Place, Variable] = {}
@@ -250,24 +250,24 @@ class _Step(NamedTuple):
     settings: dict[str, Any]
 
     @property
-    def reads(self) -> Iterator[AnyNode]:
-        return (each for each in (*self.inputs, *self.settings.values()) if isinstance(each, (Leaf, Node)))
+    def reads(self) -> Iterator[Node]:
+        return (each for each in (*self.inputs, *self.settings.values()) if isinstance(each, Node))
 
 
-def _steps(roots: Iterable[AnyNode]) -> dict[Node, _Step]:
+def _steps(roots: Iterable[Node]) -> dict[Node, _Step]:
     """Every operation that the roots depend on, oldest first."""
     found: dict[Node, _Step] = {}
-    arrays: dict[int, Leaf] = {}
+    arrays: dict[int, Node] = {}
 
     def operand(value: Any) -> Any:
         if isinstance(value, Recorded):
             return value._node
-        return arrays.setdefault(id(value), Leaf(value)) if isinstance(value, np.ndarray) else value
+        return arrays.setdefault(id(value), new_leaf(value)) if isinstance(value, np.ndarray) else value
 
     waiting = list(roots)
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Leaf) or node in found:
+        if node.primitive is None or node in found:
             continue
         inputs = [UNKNOWN] * len(node.parents) if node.inputs is None else node.inputs
         step = found[node] = _Step(
@@ -278,7 +278,7 @@ def _steps(roots: Iterable[AnyNode]) -> dict[Node, _Step]:
     return dict(sorted(found.items(), key=lambda item: item[0].when))
 
 
-def _identity(leaf: Leaf, names: Names, began: int) -> Any:
+def _identity(leaf: Node, names: Names, began: int) -> Any:
     """What makes two leaves one constant: a user's array is recorded anew each time it is used."""
     if leaf.requires_grad or names.known(leaf) or leaf.when < began:
         return leaf
@@ -286,19 +286,19 @@ def _identity(leaf: Leaf, names: Names, began: int) -> Any:
     return id(leaf.array if array is None else array[1]), leaf.guard
 
 
-def _dtype(whole: AnyNode, index: int) -> np.dtype[Any]:
+def _dtype(whole: Node, index: int) -> np.dtype[Any]:
     """The dtype of one result of an operation that has several, as long as the values are there to tell."""
-    value = whole.value if isinstance(whole, Node) else None
+    value = whole.value if whole.primitive is not None else None
     dtype: np.dtype[Any] = whole.dtype if value is None else value[index].dtype
     return dtype
 
 
-def _fallback(node: AnyNode) -> str:
-    return str(node.primitive.name) if isinstance(node, Node) else "constant"
+def _fallback(node: Node) -> str:
+    return str(node.primitive.name) if node.primitive is not None else "constant"
 
 
-def _kind(node: AnyNode, eager: bool, names: Names) -> str:
-    if isinstance(node, Node):
+def _kind(node: Node, eager: bool, names: Names) -> str:
+    if node.primitive is not None:
         return "result"
     if node.requires_grad:
         return "parameter"
@@ -309,7 +309,7 @@ def _operation(
     node: Node, step: _Step, outputs: tuple[Variable, ...], built: _Built, lines: dict[tuple[Any, int], str]
 ) -> Operation:
     def operand(value: Any) -> Any:
-        return built.of(value) if isinstance(value, (Leaf, Node)) else value
+        return built.of(value) if isinstance(value, Node) else value
 
     line = ""
     if node.code is not None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from .boundary import LITERALS, foreign
 from .primitives import Primitive
-from .recording import AnyNode, Array, Leaf, Recorded, here, thread, tick, users_frame
+from .recording import Array, Node, Recorded, here, new_leaf, thread, tick, users_frame
 from .rules.index import GETITEM, SETITEM, has_tensor, split_index
 from .rules.shape import ASTYPE
 
@@ -33,21 +33,21 @@ class View(NamedTuple):
     rest: tuple[Any, ...]
     settings: dict[str, Any] | None
     root: Any
-    seen: AnyNode  # the root's node when the view was made
+    seen: Node  # the root's node when the view was made
 
 
 class Alias(NamedTuple):
     """A detached name for another handle's array; weak, so that a number kept for a report keeps no history."""
 
     base: ref[Any]
-    seen: ref[AnyNode]
-    leaf: Leaf | None  # the base's node, if the array is a leaf's
+    seen: ref[Node]
+    leaf: Node | None  # the base's node, if the array is a leaf's
 
 
 class _Watch(threading.local):
     """Where a trace finds the tensors that were pointed at new values, with what they held before."""
 
-    written: dict[Recorded, tuple[Array, AnyNode]] | None = None
+    written: dict[Recorded, tuple[Array, Node]] | None = None
 
 
 watch = _Watch()
@@ -89,11 +89,11 @@ def show(handle: Recorded, base: Recorded) -> None:
     """Make `handle` a detached name for the array of `base`, which is no view."""
     node = base._node
     handle._data = base._data
-    if not isinstance(node, Leaf):
+    if node.primitive is not None:
         handle._data = base._data.view()
         handle._data.flags.writeable = False
-    handle._node = Leaf(handle._data)
-    handle._view = Alias(ref(base), ref(node), node if isinstance(node, Leaf) else None)
+    handle._node = new_leaf(handle._data)
+    handle._view = Alias(ref(base), ref(node), node if node.primitive is None else None)
 
 
 def detached(handle: Recorded, blank: Callable[[], Any]) -> Any:
@@ -110,20 +110,20 @@ def detached(handle: Recorded, blank: Callable[[], Any]) -> Any:
     if handle._view is None:
         show(result, handle)
     else:
-        result._data, result._node, result._view = handle._data, Leaf(handle._data), handle._view
+        result._data, result._node, result._view = handle._data, new_leaf(handle._data), handle._view
     for view in reversed(chain):
         result = result._apply(view.primitive, (result, *view.rest), view.settings)
     return result
 
 
-def owner(handle: Recorded) -> Leaf | None:
+def owner(handle: Recorded) -> Node | None:
     """The leaf in whose memory a handle's values lie, or None if an operation made that memory."""
     view = handle._view
     if type(view) is View:
         handle = view.root
         view = handle._view
     node = handle._node if view is None else view.leaf
-    return node if isinstance(node, Leaf) else None
+    return node if node is not None and node.primitive is None else None
 
 
 def stamp(handle: Recorded) -> None:
@@ -138,11 +138,11 @@ def stamp(handle: Recorded) -> None:
 def update(handle: Recorded, primitive: Primitive, other: Any) -> Any:
     """`handle += other` and its like: into the array where nothing of it is recorded, else as a new value."""
     follow(handle)
-    if not (isinstance(primitive.function, np.ufunc) and _in_memory(handle, other)):
+    if not (isinstance(primitive.called, np.ufunc) and _in_memory(handle, other)):
         return assign(handle, handle._apply(primitive, (handle, other)))
     _check_writable(handle)
     memory = _memory(handle)
-    primitive.function(memory, _plain(other, primitive), out=memory)
+    primitive.called(memory, _plain(other, primitive), out=memory)
     stamp(handle)
     return handle
 
@@ -224,7 +224,7 @@ def _in_memory(handle: Recorded, new: Any) -> bool:
     """Whether a write goes straight into the array: a leaf's, and nothing about the write is recorded."""
     recording = thread.mode.enabled or thread.mode.tracing
     if owner(handle) is None:
-        if isinstance(handle._node, Leaf):
+        if handle._node.primitive is None:
             raise RuntimeError(
                 f"in-place write to a detached tensor ({here()}) would change the array of the history that it was "
                 "detached from: copy it first, x.detach().copy()."
@@ -255,7 +255,7 @@ def _check_writable(handle: Recorded) -> None:
         return
     root = handle._view.root if type(handle._view) is View else handle
     for node in (handle._node, root._node):
-        if isinstance(node, Leaf) and node.requires_grad:
+        if node.primitive is None and node.requires_grad:
             label = f" {node.name!r}" if node.name else ""
             raise RuntimeError(
                 f"in-place write to the leaf{label}, which requires gradients ({here()}): "

@@ -16,17 +16,17 @@ import numpy as np
 from .backward import walk
 from .naming import Names
 from .program import BACKWARD, Program, Variable
-from .recording import AnyNode, Leaf, Node, Recorded, history, switched, thread, tick
+from .recording import Node, Recorded, history, new_leaf, switched, thread, tick
 from .tensors import wrap
 from .trees import flatten
 
 
 def walk_back(
-    root: AnyNode,
-    seed: Leaf,
-    attend: Callable[[AnyNode, Any], None],
-    found: Callable[[AnyNode, Any], None],
-    ends: set[AnyNode] | None = None,
+    root: Node,
+    seed: Node,
+    attend: Callable[[Node, Any], None],
+    found: Callable[[Node, Any], None],
+    ends: set[Node] | None = None,
 ) -> None:
     """Run the gradient rules of a history on tensors, so that they are recorded.
 
@@ -34,7 +34,7 @@ def walk_back(
     pass and the node's own; `found(leaf, gradient)` at a leaf.
     """
 
-    def hook(node: AnyNode) -> Callable[[Any], None]:
+    def hook(node: Node) -> Callable[[Any], None]:
         def arrived(gradient: Any) -> None:
             thread.mode = thread.mode.but(scope=(BACKWARD, *getattr(node, "scope", ())))
             attend(node, gradient)
@@ -57,22 +57,22 @@ class WayBack:
     """Computes gradients when a recording is over, and remembers which one belongs to which value."""
 
     def __init__(self) -> None:
-        self._pairs: list[tuple[AnyNode, AnyNode]] = []
-        self._visits: list[tuple[int, AnyNode]] = []
+        self._pairs: list[tuple[Node, Node]] = []
+        self._visits: list[tuple[int, Node]] = []
         self._kept = 0
 
-    def __call__(self, outputs: list[AnyNode], names: Names) -> list[AnyNode]:
+    def __call__(self, outputs: list[Node], names: Names) -> list[Node]:
         """Run the gradient rules on tensors; return the leaves' gradients, then each value and its gradient."""
-        gradients: dict[AnyNode, Any] = {}
+        gradients: dict[Node, Any] = {}
 
-        def found(leaf: AnyNode, gradient: Any) -> None:
+        def found(leaf: Node, gradient: Any) -> None:
             gradients[leaf] = gradients[leaf] + gradient if leaf in gradients else gradient
 
-        roots = [each for each in dict.fromkeys(outputs) if each.requires_grad and not isinstance(each, Leaf)]
+        roots = [each for each in dict.fromkeys(outputs) if each.requires_grad and each.primitive is not None]
         if not roots:
             raise RuntimeError("ag.draw(..., backward=True): nothing here requires gradients.")
         for root in roots:
-            seed = Leaf(np.ones(root.shape, root.dtype), name=f"d_{names.of(root) or 'result'}", live=True)
+            seed = new_leaf(np.ones(root.shape, root.dtype), name=f"d_{names.of(root) or 'result'}", live=True)
             walk_back(root, seed, partial(self._attend, names), found)
         for leaf, gradient in gradients.items():
             names.propose(gradient._node, f"d_{names.of(leaf) or 'constant'}", 0)
@@ -90,33 +90,33 @@ class WayBack:
         pairs = dict(zip(rest[::2], rest[1::2], strict=True))
         return replace(program, outputs=outputs, returns=flatten([0] * end)[1]), pairs
 
-    def _attend(self, names: Names, node: AnyNode, gradient: Any) -> None:
+    def _attend(self, names: Names, node: Node, gradient: Any) -> None:
         """Remember when a node's gradient was there, and call it after the node."""
         self._visits.append((tick(), node))
         if not isinstance(gradient, Recorded):
             return
-        if isinstance(node, Node):
+        if node.primitive is not None:
             self._pairs.append((node, gradient._node))
         called = names.of(node)
-        if called and not isinstance(gradient._node, Leaf):
+        if called and gradient._node.primitive is not None:
             names.propose(gradient._node, f"d_{called}", 1)
 
-    def _place(self, results: list[AnyNode]) -> set[AnyNode]:
+    def _place(self, results: list[Node]) -> set[Node]:
         """Give every operation of the way back the source line of the forward one; return all that was reached."""
         times = [when for when, _ in self._visits]
         waiting = list(results)
-        reached: set[AnyNode] = set()
+        reached: set[Node] = set()
         while waiting:
             node = waiting.pop()
             if node in reached:
                 continue
             reached.add(node)
             at = bisect_right(times, node.when) - 1
-            if not isinstance(node, Node) or at < 0:
+            if node.primitive is None or at < 0:
                 continue
             forward = self._visits[at][1]
-            code = forward.code if isinstance(forward, Node) else None
-            if code is not None and isinstance(forward, Node):
+            code = forward.code if forward.primitive is not None else None
+            if code is not None and forward.primitive is not None:
                 node._code, node._instruction = code, forward._instruction
             waiting += [each for each in node.parents if each is not None]
         return reached

@@ -21,7 +21,7 @@ from autograd_lite.guards import Reach
 from autograd_lite.joint import joined_with_gradients
 from autograd_lite.lifting import lift
 from autograd_lite.program import Program, Variable
-from autograd_lite.recording import Array, Leaf, no_grad, thread
+from autograd_lite.recording import Array, Node, no_grad, thread
 from autograd_lite.retracing import reduced, traced, undrawn
 
 from .deferred import defer
@@ -96,7 +96,7 @@ class CompiledStep(Compiled):
             if self._finite:
                 raise NotFinite(f"TrainStep: the loss is {float(loss)}.")
 
-        def leaf_name(leaf: Leaf) -> str:
+        def leaf_name(leaf: Node) -> str:
             return bind("leaf_" + _label(program, leaf), leaf)
 
         loss = emitter.place(program.outputs[0]).text
@@ -131,10 +131,10 @@ class CompiledStep(Compiled):
         self,
         program: Program,
         gradients: tuple[Any, ...],
-        trained: list[Leaf],
+        trained: list[Node],
         owed: set[Variable],
         constants: set[Variable],
-    ) -> tuple[dict[Leaf, Array], Emitter, list[Product]]:
+    ) -> tuple[dict[Node, Array], Emitter, list[Product]]:
         """Memory for gradients, the code of a program, and what of `owed` is left to the update: products of arrays
         that the code keeps, where that is faster."""
         while True:
@@ -153,16 +153,16 @@ class CompiledStep(Compiled):
             owed = wanted
 
 
-def _accumulate(leaf: Leaf, gradient: Array) -> None:
+def _accumulate(leaf: Node, gradient: Array) -> None:
     """Add to the gradient of a leaf that the optimizer does not know, and so never clears."""
     leaf.grad = gradient.copy() if leaf.grad is None else leaf.grad + gradient
 
 
-def _label(program: Program, leaf: Leaf) -> str:
+def _label(program: Program, leaf: Node) -> str:
     return next(variable.name for variable, each in program.values.items() if each is leaf)
 
 
-def _differentiated(program: Program, args: tuple[Any, ...], states: int) -> tuple[Program, list[Leaf]]:
+def _differentiated(program: Program, args: tuple[Any, ...], states: int) -> tuple[Program, list[Node]]:
     """The program of loss, gradients and new states, and the leaves that the gradients belong to."""
     loss = program.outputs[0]
     if len(program.outputs) != 1 + states or not isinstance(loss, Variable) or np.prod(loss.shape, dtype=int) != 1:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autograd_lite.recording import Array, Leaf
+from autograd_lite.recording import Array, Node
 
-_slot: Any = Leaf.__dict__["grad"]
+_slot: Any = Node.__dict__["grad"]
 
 
-class Deferred(Leaf):
+class Deferred(Node):
     """A leaf whose `grad` is owed: it becomes an ordinary leaf when its gradient is read or set."""
 
     __slots__ = ()
@@ -30,11 +30,11 @@ class Deferred(Leaf):
 
     @grad.setter
     def grad(self, value: Array | None) -> None:
-        self.__class__ = Leaf  # type: ignore[assignment]  # of the same layout: Deferred has no slots
+        self.__class__ = Node  # type: ignore[assignment]  # of the same layout: Deferred has no slots
         _slot.__set__(self, value)
 
 
-def defer(leaf: Leaf, compute: Callable[[], Array]) -> None:
+def defer(leaf: Node, compute: Callable[[], Array]) -> None:
     """Let a leaf's `.grad` be what `compute` gives when it is first read."""
     _slot.__set__(leaf, compute)
     leaf.__class__ = Deferred

@@ -20,7 +20,7 @@ from autograd_lite.blas import Call, adding
 from autograd_lite.emission import Emitter
 from autograd_lite.layouts import outer_by_broadcasting
 from autograd_lite.program import Variable
-from autograd_lite.recording import Array, Leaf, tick
+from autograd_lite.recording import Array, Node, tick
 
 from .optim import SGD, Optimizer
 from .optim.optimizer import Group
@@ -29,7 +29,7 @@ SMALLEST = 1 << 12  # entries of a weight from which that is faster than the gra
 SMALLEST_WITH_BLAS = 1 << 8
 
 
-def fusible(gradients: tuple[Any, ...], trained: list[Leaf], optimizer: Optimizer) -> set[Variable]:
+def fusible(gradients: tuple[Any, ...], trained: list[Node], optimizer: Optimizer) -> set[Variable]:
     """The gradients that nothing reads but the descent of their own leaf: candidates, if they are products."""
     if type(optimizer) is not SGD:
         return set()
@@ -49,7 +49,7 @@ def fusible(gradients: tuple[Any, ...], trained: list[Leaf], optimizer: Optimize
 class Product:
     """A gradient a @ b that goes straight into a leaf's array, or into its momentum."""
 
-    def __init__(self, leaf: Leaf, label: str, a: Array, b: Array) -> None:
+    def __init__(self, leaf: Node, label: str, a: Array, b: Array) -> None:
         self.leaf = leaf
         self.label = label
         self.call = adding(leaf.array, a, b)

@@ -17,7 +17,7 @@ import numpy as np
 
 import autograd_lite as ag
 from autograd_lite.emission import Emitter
-from autograd_lite.recording import Array, Leaf, tick
+from autograd_lite.recording import Array, Node, tick
 
 from .flat import ENTRYWISE, FlatUpdate
 from .optim import SGD, Optimizer
@@ -25,9 +25,9 @@ from .optim.optimizer import Group
 from .products import Product
 
 
-def flat_gradients(leaves: list[Leaf], optimizer: Optimizer) -> dict[Leaf, Array]:
+def flat_gradients(leaves: list[Node], optimizer: Optimizer) -> dict[Node, Array]:
     """An array for each gradient: parts of one flat array for each group of the optimizer and dtype."""
-    groups: dict[Any, list[Leaf]] = {}
+    groups: dict[Any, list[Node]] = {}
     place = {each._node: number for number, group in enumerate(optimizer.param_groups) for each in group["params"]}
     for leaf in leaves:
         groups.setdefault((place.get(leaf), leaf.dtype), []).append(leaf)
@@ -48,9 +48,9 @@ class Update:
         self,
         emitter: Emitter,
         optimizer: Optimizer,
-        flats: dict[Leaf, Array],
+        flats: dict[Node, Array],
         products: list[Product],
-        label: Callable[[Leaf], str],
+        label: Callable[[Node], str],
     ) -> None:
         self._emitter = emitter
         self._optimizer = optimizer
@@ -105,7 +105,7 @@ class Update:
                 yield f"{multiply}({emitter.view(flat, 'd_all')}, lr, {emitter.view(change, 'change')})"
                 start = 0
                 for leaf in (each._node for each in params):
-                    assert isinstance(leaf, Leaf)
+                    assert isinstance(leaf, Node)
                     part = change[start : start + leaf.size].reshape(leaf.shape)
                     start += leaf.size
                     label = self._label(leaf)
@@ -113,7 +113,7 @@ class Update:
                     yield f"{subtract}({values}, {emitter.view(part, f'change_{label}')}, {values})"
                     yield f"{self._leaf(leaf)}.when = {tick_text}()"
 
-    def _leaf(self, leaf: Leaf) -> str:
+    def _leaf(self, leaf: Node) -> str:
         return self._emitter.bind("leaf_" + self._label(leaf), leaf)
 
     def _momentum(self) -> Iterator[str]:

@@ -23,7 +23,7 @@ def _transposed(x: Any) -> Any:
 
 def product(a: Any, b: Any) -> Any:
     """a @ b; for two matrices by np.dot, which is the same product and up to five times as fast for thin ones."""
-    return np.dot(a, b) if a.ndim == b.ndim == 2 else a @ b
+    return np.dot(a, b) if a.ndim == 2 and b.ndim == 2 else a @ b
 
 
 def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
@@ -44,7 +44,7 @@ def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
     return product(_transposed(a), g)
 
 
-rule(np.matmul, _matmul_left, _matmul_right)
+rule(np.matmul, _matmul_left, _matmul_right, forward=product)
 
 
 def _dot_left(g: Any, y: Any, a: Any, b: Any) -> Any:

@@ -18,7 +18,7 @@ import autograd_lite as ag
 from autograd_lite.joint import with_gradients
 from autograd_lite.lifting import lift
 from autograd_lite.program import Program, Variable
-from autograd_lite.recording import Leaf
+from autograd_lite.recording import Node
 from autograd_lite.trees import flatten
 
 from .anatomy import Anatomy
@@ -93,7 +93,7 @@ class Case(Network):
         return with_gradients(program, (self.few_x, self.few_y), wanted)
 
     @cached_property
-    def _loss_and_gradients(self) -> tuple[float, dict[Leaf, Array]]:
+    def _loss_and_gradients(self) -> tuple[float, dict[Node, Array]]:
         if self.both is None:
             found = self.whole(self.few_x, self.few_y) if self.whole is not None else np.nan
             return float(found), {}

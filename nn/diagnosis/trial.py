@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autograd_lite.recording import Leaf
+from autograd_lite.recording import Node
 
 from ..modules import Parameter
 from ..optim import Adam, Optimizer
@@ -77,9 +77,9 @@ def trial(case: Case, optimizer: Optimizer | None, factor: float = 1.0, steps: i
     return Course(losses, start, {name: each.data for each, name in names.items()})
 
 
-def _leaf(parameter: Parameter) -> Leaf:
+def _leaf(parameter: Parameter) -> Node:
     leaf = parameter._node
-    assert isinstance(leaf, Leaf)
+    assert isinstance(leaf, Node)
     return leaf
 
 

@@ -34,6 +34,19 @@ def sigmoid(input: Any) -> Any:
 
 sigmoid.def_rule(lambda g, y, x: g * (y * (1 - y)))
 
+# Small arrays spend half as long on a 0-d array of their own dtype as on a Python number.
+ONE = {char: np.ones((), char) for char in "efdgFDG"}
+_BOUND = {char: np.array(_LARGEST[ONE[char].itemsize], char) for char in "efdg"}
+
+
+def sigmoid_inside(z: Any) -> Any:
+    """The sigmoid of an array that nobody else will read, in its own memory."""
+    char = z.dtype.char
+    if char not in _BOUND:
+        return sigmoid.function(z)
+    np.exp(np.minimum(z, _BOUND[char], out=z), z)
+    return np.divide(z, z + ONE[char], z)
+
 
 def tanh(input: Any) -> Any:
     """The hyperbolic tangent: np.tanh.

@@ -61,18 +61,18 @@ class SGD(Optimizer):
                 super().step()
                 return
         # Plain descent spends less on arithmetic than on calls, so it does without the general loop's.
-        known = self._work
         for group in self.param_groups:
-            lr = group["lr"]
+            rates: dict[str, Array] = {}  # the rate as an array: a small product takes half as long as with a number
             for each in group["params"]:
                 node = each._node
                 gradient = node.grad
                 if gradient is not None:
                     values = each._data
-                    work = known.get(each)
-                    if work is None or work.dtype is not values.dtype:
-                        work = self.work(each)
-                    np.subtract(values, np.multiply(gradient, lr, work), values)
+                    char = values.dtype.char
+                    rate = rates.get(char)
+                    if rate is None:
+                        rate = rates[char] = np.array(group["lr"], char)
+                    np.subtract(values, np.multiply(gradient, rate, self.work(each)), values)
                     node.when = tick()
 
     def update(self, values: Array, gradient: Array, work: Array, memory: dict[str, Any], group: Group) -> None:

@@ -73,7 +73,7 @@ class Optimizer:
         """Forget the gradients: the next backward starts afresh."""
         for group in self.param_groups:
             for each in group["params"]:
-                each.grad = None
+                each._node.grad = None
 
     def step(self) -> None:
         """Change every parameter that has a gradient, by this optimizer's rule."""
