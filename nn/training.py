@@ -32,9 +32,10 @@ class TrainStep:
 
     The parameters' gradients stay in `.grad`. `x` and `y` are arrays (used as they are, without a copy) or tensors.
     With `compile` the step runs as one generated function, `source`, made for each set of shapes and dtypes; it
-    watches the model as `ag.compile` does, and writes every step's gradients into the same memory. Raises TypeError for
-    a loss that is no single number; compiled, also for a model that asks for values (`if x > 0`). With `finite` a loss
-    that is NaN or infinite raises FloatingPointError, and changes no parameter.
+    watches the model as `ag.compile` does, and writes every step's gradients into the same memory (large ones when
+    `.grad` is read: a step whose gradients nobody asks for does without them). Raises TypeError for a loss that is no
+    single number; compiled, also for a model that asks for values (`if x > 0`). With `finite` a loss that is NaN or
+    infinite raises FloatingPointError, and changes no parameter.
 
     >>> import numpy as np, nn
     >>> model = nn.Linear(1, 1, rng=np.random.default_rng(0), dtype=np.float64)
