@@ -158,6 +158,11 @@ class Report:
             lines.append("")
         for note in self.notes:
             lines += _wrapped(note)
+        if not wrong:
+            lines.append(self.meaning)
+            return "\n".join(
+                [*lines, "If it does not learn all the same, nn.diagnose says what is wrong with the training."]
+            )
         return "\n".join([*lines, self.meaning])
 
     __repr__ = __str__
@@ -190,7 +195,9 @@ def compare(
     """The report on `manual`. `nearest` lists the names from the loss backwards; `shapes` are those seen on the way,
     among which the size of the batch is looked for; `tie` says that ties were broken to get `generated`; `known` is the
     scale if it is known already, `roundings` how far the generated gradients themselves are off."""
-    pairs = {name: _pair(np.asarray(manual[name]), generated[name], (roundings or {}).get(name, 0.0)) for name in manual}
+    pairs = {
+        name: _pair(np.asarray(manual[name]), generated[name], (roundings or {}).get(name, 0.0)) for name in manual
+    }
     scale, common = _common_scale([pairs[name] for name in nearest]) if known is None else (known, True)
     largest = max((_size(pair.g) for pair in pairs.values() if np.all(np.isfinite(pair.g))), default=0.0)
     entries = {name: _judge(name, pair, scale, largest) for name, pair in pairs.items()}
@@ -324,6 +331,11 @@ def _recognised(size: float, shapes: Iterable[tuple[int, ...]]) -> tuple[str, in
         ):
             if _equal(size, value):
                 return word, n, notes
+    for shape in shapes:
+        n, m = (shape[0], shape[-1]) if len(shape) == 2 else (1, 1)
+        for a, b in ((n, m), (m, n)):
+            if min(a, b) > 1 and _equal(size, a / b):
+                return f"{a}/{b}", None, [f"divided by {b} where the loss is divided by {a}"]
     return f"{size:.6g}", None, []
 
 

@@ -217,7 +217,10 @@ def test_mnist_ann_repaired_agrees():
     assert report.ok
     assert report.scale == pytest.approx(1, rel=1e-12)
     assert all(report[name].relative_error < 1e-10 for name in MNIST)
-    assert str(report).endswith("All 6 right.\nYour gradients are the generated ones.")
+    assert (
+        "All 6 right.\nYour gradients are the generated ones.\nIf it does not learn all the same, nn.diagnose"
+        in str(report)
+    )
 
 
 def test_mnist_ann_posted_is_wrong_everywhere():
@@ -468,3 +471,29 @@ def test_a_cause_stands_beside_what_it_spoils_and_in_the_report():
     assert "the gradient of a" in report["a"].cause
     assert report["b"].cause is report["b"].fix is None
     assert report.findings[0].cause[1:] in str(report)
+
+
+def test_single_precision_is_judged_by_what_its_roundings_leave():
+    """Behind a softmax that is nearly one-hot terms cancel, and two right float32 derivations differ by 1e-3."""
+    x = np.array([[3.0, -2.0], [1.0, 4.0], [-3.0, 2.0]], np.float32)
+    W = {"W": np.array([[3.0, -1.0], [2.0, -3.0]], np.float32)}
+    t = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
+
+    def loss(p):
+        e = np.exp(x @ p["W"])
+        return np.mean((e / np.sum(e, axis=1, keepdims=True) - t) ** 2)
+
+    z = x @ W["W"]
+    p = np.exp(z - z.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    d = p * ((p - t) - np.sum(p * (p - t), axis=1, keepdims=True))
+    assert ag.check_backprop(loss, W, {"W": x.T @ d}).ok
+    assert not ag.check_backprop(loss, W, {"W": x.T @ (d * np.float32([1.01, 1]))}).ok
+
+
+def test_divided_by_the_classes_where_the_records_are_meant():
+    x, t = rng.standard_normal((12, 3)), rng.standard_normal((12, 5))
+    W = rng.standard_normal((3, 5))
+    report = ag.check_backprop(lambda p: np.sum((x @ p["W"] - t) ** 2) / 12, {"W": W}, {"W": 2 * x.T @ (x @ W - t) / 5})
+    assert report.ok
+    assert "12/5 times the generated ones: divided by 5 where the loss is divided by 12." in str(report)

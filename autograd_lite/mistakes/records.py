@@ -128,7 +128,7 @@ class BiasLastRecordOneNumber(BiasMistake):
 def last(d: Any, axes: tuple[int, ...], first: bool = False) -> Any:
     """The last record's part of a delta."""
     index = 0 if first else -1
-    return d[tuple(slice(index, index + 1 or None) if i in axes else slice(None) for i in range(d.ndim))]
+    return d[tuple(slice(index, index + 1 or None) if i in axes else slice(None) for i in range(max(axes) + 1))]
 
 
 @register

@@ -250,7 +250,8 @@ class SlopeAsMatrix(SlopeMistake):
     def at(self, network: Network, part: Activation) -> Iterator[Place]:
         if len(part.y.shape) == 2:
             rows = any(each.left for each in network.products)
-            for other in (Order(rows, False), Order(rows, True)):
+            several = part.y.shape[1 if rows else 0] > 1  # of a single unit the outer product is a number
+            for other in (Order(rows, False), Order(rows, True))[: 1 + several]:
                 yield Place(part.z, part, part.kind, network.signature(part.y), other, also=(part.y.name,))
 
     def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
