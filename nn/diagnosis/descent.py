@@ -194,15 +194,15 @@ def rate_too_low(case: Case) -> Iterator[Finding]:
     rates = case.rates
     if rates is None or case.learned or len(case.records) < 2 or case.rate <= 0 or _decayed(case):
         return
-    if any(unscaled_targets(case)):
-        return  # then no rate does
     gain = rates.gain(1.0)
+    if abs(gain) >= STALLED:
+        return
     for factor in (1e2, 1e4, 1e6):
         more = rates.gain(factor)
         if more >= 0.01:
             break
     # Where a rate is too low, what it takes away grows with it; on a plateau it does not.
-    if abs(gain) >= STALLED or more < 0.01 or gain > 10 * more / factor or rates.gain(10.0) < gain:
+    if more < 0.01 or gain > 10 * more / factor or rates.gain(10.0) < gain or any(unscaled_targets(case)):
         return
     yield Finding(
         "rate too low",

@@ -157,6 +157,7 @@ def looked_at(model: Any, loss: Any, records: int) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(undrawn(generators.values()))
         stack.enter_context(np.errstate(all="ignore"))
+        stack.enter_context(ag.enable_grad())
         try:
             for each in modules:
                 each.training = records > 1 and not isinstance(each, Dropout)

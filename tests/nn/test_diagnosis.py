@@ -133,6 +133,15 @@ def test_the_same_twice():
     assert str(first) == str(second)
 
 
+def test_without_gradients_around_it_the_same():
+    x, y = blobs(np.random.default_rng(0))
+    model = mlp(np.random.default_rng(1), 6, 3)
+    with ag.no_grad():
+        assert not nn.diagnose(model, nn.CrossEntropyLoss(), x, y, optimizer=adam(model))
+        assert "inputs not scaled" in nn.diagnose(model, nn.CrossEntropyLoss(), 200 * x, y)
+        assert not ag.is_grad_enabled()
+
+
 # ---- the result ----------------------------------------------------------------------------------------------------
 
 
