@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import autograd_lite as ag
+from autograd_lite.trees import flatten, unflatten
 from tests.numerical import check
 
 RNG = np.random.default_rng(0)
@@ -43,6 +44,11 @@ DEFINITE = SLANTED @ np.swapaxes(SLANTED, -1, -2)
         (lambda x: np.select([x > 0], [x], 1.5), [X]),
         (lambda x: np.linspace(x, 2.0, 1), [V]),
         (lambda x: np.interp(0.3, [0.0, 1.0, 2.0], x), [V]),
+        (lambda x: np.linspace(x, 2.0, 3, dtype=complex), [V]),
+        (lambda x: np.repeat(x, 3, axis=0), [NUMBER]),
+        (lambda x: np.piecewise(x, [True, False, True], [np.exp, np.sin]), [V]),
+        (lambda x: x.compress([True, False, True], axis=1), [X]),
+        (lambda x: np.array_split(np.moveaxis(x, 0, 1), 2)[1], [X]),
         (lambda x: np.var(x, axis=0, correction=1), [X]),
         (np.linalg.cholesky, [DEFINITE + np.triu(np.ones((3, 3)), 1)]),
         (lambda x: np.linalg.cholesky(x, upper=True), [DEFINITE + np.tril(np.ones((3, 3)), -1)]),
@@ -176,6 +182,12 @@ def test_the_order_of_memory_is_no_part_of_a_program(f: Callable[..., Any]) -> N
         (TypeError, lambda: np.ediff1d(ag.tensor(V), to_end=1j)),
         (TypeError, lambda: np.clip(ag.tensor(V), 0.5)),  # type: ignore[call-overload]  # likewise
         (TypeError, lambda: np.pad(ag.tensor(V), 0.5)),  # type: ignore[call-overload]  # likewise
+        (TypeError, lambda: np.block([[ag.tensor(V)], (ag.tensor(V),)])),
+        (ValueError, lambda: np.block([[ag.tensor(V)], []])),
+        (ValueError, lambda: np.piecewise(ag.tensor(V), [V > 0], [1.0, 2.0, 3.0])),
+        (TypeError, lambda: ag.tensor(V).astype("U3")),
+        (TypeError, lambda: ag.tensor(V) + [[ag.tensor(1.0)]]),
+        (NotImplementedError, lambda: np.pad(ag.tensor(V), 1, lambda *_: None)),
         (ZeroDivisionError, lambda: np.average(ag.tensor(V), weights=np.zeros(3))),
         (TypeError, lambda: np.int64(ag.tensor(V, requires_grad=True))),
     ],
@@ -201,3 +213,35 @@ def test_what_makes_plain_arrays_says_what_to_write(words: str, f: Callable[...,
 def test_a_primitive_without_rules_is_what_it_is_made_of() -> None:
     double = ag.primitive(lambda *x: 2.0 * x[0])
     np.testing.assert_array_equal(ag.grad(lambda x: np.sum(double(x) * x))(V), 4 * V)
+
+
+def test_a_setting_that_the_rules_do_not_know_is_refused() -> None:
+    @ag.primitive
+    def scaled(x: Any, by: float = 2.0, power: float = 1.0) -> Any:
+        return by * x**power
+
+    scaled.def_rule(lambda g, y, x, by=2.0: g * by)
+    np.testing.assert_array_equal(ag.grad(lambda x: np.sum(scaled(x, by=3.0)))(V), [3.0] * 3)
+    with pytest.raises(NotImplementedError, match=r"power=.*without power= and with by="):
+        scaled(ag.tensor(V, requires_grad=True), power=2.0)
+    with pytest.raises(TypeError, match="positional arguments"):
+        scaled(ag.tensor(V, requires_grad=True), 1.0, 2.0, 3.0)
+
+
+def test_the_edges_of_an_empty_padding_are_free_and_its_inside_is_not() -> None:
+    x = ag.tensor(V, requires_grad=True)
+    np.pad(x, 1, "empty")[1:4].backward(np.arange(3.0))
+    assert x.grad is not None
+    assert x.grad.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_the_path_of_a_contraction_asks_for_shapes_alone() -> None:
+    x = ag.tensor(X, requires_grad=True)
+    assert np.einsum_path(x, [0, 1], x.T, [1, 2])[0] == np.einsum_path(X, [0, 1], X.T, [1, 2])[0]
+
+
+def test_trees_take_as_many_leaves_as_they_have_places() -> None:
+    structure = flatten((1, [2]))[1]
+    for leaves in ([1], [1, 2, 3]):
+        with pytest.raises(ValueError, match="leaves than the structure has places"):
+            unflatten(structure, leaves)

@@ -19,8 +19,6 @@ def terms(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     """The labels of every operand and of the result, ellipses spelled out."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
-    if len(terms) != len(ndims):
-        raise ValueError(f"np.einsum: {subscripts!r} names {len(terms)} operands, {len(ndims)} are given.")
     spare = [letter for letter in string.ascii_letters if letter not in subscripts]
     extra = [
         ndim - len(term.replace("...", "")) if "..." in term else 0 for term, ndim in zip(terms, ndims, strict=True)
