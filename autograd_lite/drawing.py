@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 from .folding import Scene, leaves
 from .folding import fold as folded
-from .pictures import Notes, Verdict, dot_text
+from .labels import Notes, Verdict
+from .pictures import dot_text
 from .program import BACKWARD, Program, Variable
 from .renderers import render
 from .reports import Report

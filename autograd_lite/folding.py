@@ -7,25 +7,22 @@ picture is the whole one with some boxes laid on top of each other. Three things
   repeats  blocks that follow one another and differ only in numbers in their names are shown once, with a count;
   most     what still has too many boxes is folded to a smaller depth, and at last into runs of operations.
 
-Read next: `pictures.py`, which writes a scene down.
+Read next: `repetitions.py` (which blocks are equal), `pictures.py` (how a scene is written down).
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby, takewhile
-from typing import Any, TypeAlias
+from itertools import groupby
+from typing import TypeAlias
 
 from .program import BACKWARD, Operation, Program, Variable
-from .rendering import literal, spoken
+from .rendering import spoken
+from .repetitions import TIMES, Unit, called, common, repeated, side_by_side
 
 FEW = 60  # operations: a picture of so few is drawn as it is
-REPEATS = 3  # so many equal blocks are one
-TIMES = "\N{MULTIPLICATION SIGN} "  # how a frame's name begins that only says how often it is there
-_TRIES = 24  # periods that are tried at one place
 
 
 @dataclass(eq=False)
@@ -121,27 +118,17 @@ def _depth(scope: tuple[str, ...]) -> int:
 # ---- which operations share a box ------------------------------------------------------------------------------------
 
 
-@dataclass(eq=False, slots=True)
-class _Unit:
-    """Operations that follow one another and are folded into one box, or a single one."""
-
-    operations: list[Operation]
-    scope: tuple[str, ...]  # the frame that the box stands in
-    title: str = ""
-    key: Any = None
-
-
 Depths: TypeAlias = tuple[int | None, int | None]  # down to which frames are shown, on the way forward and back
 
 
 def _scene(program: Program, depths: Depths, repeats: bool, run: int) -> Scene:
     units = _visits(program, depths)
-    copies: list[list[_Unit]] = [[each] for each in units]
+    copies: list[list[Unit]] = [[each] for each in units]
     titles: dict[tuple[str, ...], str] = {}
     merged = ""
     if repeats:
-        copies, titles = _repeats(units, program)
-        copies = _side_by_side(copies, titles, program)
+        copies, titles = repeated(units, program)
+        copies = side_by_side(copies, titles, program)
         largest = max(map(len, copies), default=1)
         merged = f", equal blocks drawn once (up to {TIMES}{largest:,})" * (largest > 1)
     if run:
@@ -166,30 +153,24 @@ def _scene(program: Program, depths: Depths, repeats: bool, run: int) -> Scene:
     return scene
 
 
-def _visits(program: Program, depths: Depths) -> list[_Unit]:
+def _visits(program: Program, depths: Depths) -> list[Unit]:
     """Single operations, and one unit for every stay in a frame that lies too deep."""
-    units: list[_Unit] = []
+    units: list[Unit] = []
     for scope, group in groupby(program.operations, key=lambda each: each.scope):
         stay = list(group)
         back = scope[:1] == (BACKWARD,)
         depth = depths[back]
         outer = scope if depth is None else scope[: depth + back]
         if depth is None or _depth(scope) < depth or not outer:
-            units += [_Unit([each], scope) for each in stay]
+            units += [Unit([each], scope) for each in stay]
         elif units and units[-1].title and (*units[-1].scope, units[-1].title) == (*outer[:-1], called(outer)):
             units[-1].operations += stay
         else:
-            units.append(_Unit(stay, outer[:-1], called(outer)))
+            units.append(Unit(stay, outer[:-1], called(outer)))
     return units
 
 
-def called(scope: tuple[str, ...]) -> str:
-    """What a frame is called, as in the code: features.0."""
-    parts = [each for each in scope if each != BACKWARD and not each.startswith(TIMES)]
-    return ".".join(parts) or scope[-1]
-
-
-def _runs(copies: list[list[_Unit]], length: int) -> list[list[_Unit]]:
+def _runs(copies: list[list[Unit]], length: int) -> list[list[Unit]]:
     """Runs of `length` units that stand in one frame, each as one unit."""
     runs = []
     for scope, group in groupby(copies, key=lambda each: each[0].scope):
@@ -199,143 +180,15 @@ def _runs(copies: list[list[_Unit]], length: int) -> list[list[_Unit]]:
             operations = [operation for unit in part for operation in unit.operations]
             names = list(dict.fromkeys(spoken(each.primitive) for each in operations))
             title = ", ".join(names[:4]) + ", …" * (len(names) > 4)
-            runs.append([_Unit(operations, scope, title) if len(part) > 1 else part[0]])
+            runs.append([Unit(operations, scope, title) if len(part) > 1 else part[0]])
     return runs
-
-
-# ---- repetitions -----------------------------------------------------------------------------------------------------
-
-
-def _plain(name: str) -> str:
-    """A name without its numbers: layers.3.weight and layers.4.weight are called alike."""
-    return re.sub(r"\d+", "#", re.sub(r"_\d+$", "", name))
-
-
-def _fingerprint(unit: _Unit, program: Program) -> Any:
-    """What makes two units equal: equal functions of operands of equal forms, and names that differ in numbers."""
-
-    def operand(value: Any) -> Any:
-        if not isinstance(value, Variable):
-            return type(value).__name__, literal(value)
-        kept = value.kind in ("parameter", "constant")
-        told = "" if not kept else _plain(value.label) if value.given else program.number(value)
-        return value.shape, value.dtype.char, kept, told
-
-    return (
-        _plain(unit.title),
-        tuple(map(_plain, unit.scope)),
-        tuple(
-            (
-                each.primitive.name,
-                tuple(map(operand, each.inputs)),
-                tuple((key, operand(value)) for key, value in each.settings.items()),
-                tuple(map(operand, each.outputs)),
-            )
-            for each in unit.operations
-        ),
-    )
-
-
-def _repeats(units: list[_Unit], program: Program) -> tuple[list[list[_Unit]], dict[tuple[str, ...], str]]:
-    """The units, equal ones of repeated blocks together, and what the frames of such blocks are called."""
-    keys: dict[Any, int] = {}
-    sequence = [keys.setdefault(_fingerprint(unit, program), len(keys)) for unit in units]
-    places: dict[int, list[int]] = defaultdict(list)
-    for at, key in enumerate(sequence):
-        places[key].append(at)
-    rank = {at: i for each in places.values() for i, at in enumerate(each)}
-    copies: list[list[_Unit]] = []
-    titles: dict[tuple[str, ...], str] = {}
-    at = 0
-    while at < len(units):
-        period, times = 1, 1
-        for later in places[sequence[at]][rank[at] + 1 : rank[at] + 1 + _TRIES]:
-            found = _times(sequence, at, later - at)
-            if found >= REPEATS and found * (later - at) > times * period:
-                period, times = later - at, found
-        block = units[at : at + period * times]
-        at += period * times
-        if times == 1:
-            copies.append(block)
-            continue
-        copies += _merged(block, period, times, titles, len(copies))
-    return copies, titles
-
-
-def _times(sequence: list[int], at: int, period: int) -> int:
-    """How often the block of `period` units at `at` stands there in a row."""
-    end = at + period
-    while end < len(sequence) and sequence[end] == sequence[end - period]:
-        end += 1
-    return (end - at) // period
-
-
-def _merged(
-    block: list[_Unit], period: int, times: int, titles: dict[tuple[str, ...], str], number: int
-) -> Iterable[list[_Unit]]:
-    """Equal units together. The way back shows its last block, which belongs to the first one of the way forward."""
-    order = range(times - 1, -1, -1) if block[0].scope[:1] == (BACKWARD,) else range(times)
-    starts = [each * period for each in order]
-    shared = _common(unit.scope for unit in block)
-    own = [_common(unit.scope for unit in block[start : start + period]) for start in starts]
-    differing = _entitled(own, titles)
-    frame = (*shared, f"{TIMES}{times} {number}")
-    if not differing and period > 1:
-        titles[frame] = f"{TIMES}{times:,}"
-    for offset in range(period):
-        group = [block[start + offset] for start in starts]
-        if not differing and period > 1:
-            group[0].scope = (*frame, *group[0].scope[len(shared) :])
-        yield group
-
-
-def _entitled(scopes: list[tuple[str, ...]], titles: dict[tuple[str, ...], str]) -> int:
-    """Give the frames of equal blocks, if each has one of its own, a title in common; at which depth they differ."""
-    differing = next((n for n in range(1, len(scopes[0]) + 1) if len({each[:n] for each in scopes}) == len(scopes)), 0)
-    if differing:
-        first, last = called(scopes[0][:differing]), called(scopes[-1][:differing])
-        titles[scopes[0][:differing]] = f"{first} … {last} {TIMES}{len(scopes):,}"
-    return differing
-
-
-def _side_by_side(copies: list[list[_Unit]], titles: dict[tuple[str, ...], str], program: Program) -> list[list[_Unit]]:
-    """What is left of equal chains, whose units may stand in any order: units that compute the same from the same."""
-    numbers: dict[Any, int] = {}
-    made: dict[Variable, Any] = {each: each for each in program.inputs}
-    alike: dict[int, list[int]] = defaultdict(list)
-    for at, group in enumerate(copies):
-        key: Any = at
-        if len(group) == 1:
-            reads = (made.get(each) for operation in group[0].operations for each in operation.reads)
-            key = _fingerprint(group[0], program), tuple(reads)
-        number = numbers.setdefault(key, len(numbers))
-        alike[number].append(at)
-        outputs = (each for unit in group for operation in unit.operations for each in operation.outputs)
-        made.update((each, (number, i)) for i, each in enumerate(outputs))
-    merged: dict[int, list[_Unit]] = {}
-    for places in alike.values():
-        if len(places) < REPEATS:
-            merged.update((at, copies[at]) for at in places)
-            continue
-        back = copies[places[0]][0].scope[:1] == (BACKWARD,)
-        group = [copies[at][0] for at in (reversed(places) if back else places)]
-        _entitled([each.scope for each in group], titles)
-        merged[places[0]] = group
-    return [merged[at] for at in sorted(merged)]
-
-
-def _common(scopes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """The frame around all of these frames."""
-    several = list(scopes)
-    alike = takewhile(lambda parts: len(set(parts)) == 1, zip(*several, strict=False))
-    return tuple(parts[0] for parts in alike)
 
 
 # ---- leaves and links ------------------------------------------------------------------------------------------------
 
 
 def _leaf_boxes(
-    program: Program, copies: list[list[_Unit]], hidden: set[Variable], place: dict[Variable, Box]
+    program: Program, copies: list[list[Unit]], hidden: set[Variable], place: dict[Variable, Box]
 ) -> list[Box]:
     """A box for every leaf that is not inside a folded one: parameters of equal blocks lie on top of each other."""
     users: dict[Variable, dict[Box, None]] = defaultdict(dict)
@@ -353,7 +206,7 @@ def _leaf_boxes(
                             first.setdefault(variable, first.get(shown, shown))
                         home = (*group[0].scope, group[0].title) if group[0].title else group[0].scope
                         if variable not in homes or not box.back:
-                            homes[variable] = _common((homes.get(variable, home), home))
+                            homes[variable] = common((homes.get(variable, home), home))
     outputs = {each for each in program.outputs if isinstance(each, Variable)}
     tops: list[Box] = []
     for variable in sorted(leaves(program), key=lambda each: first.get(each, each) is not each):

@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .folding import Box, Scene, called, fold
+from .folding import Box, Scene, fold
 from .formulas import local_derivatives
-from .pictures import against, dot_text, frame_names, heat, labelled
+from .labels import against, labelled
+from .pictures import dot_text, frame_names, heat
 from .program import Variable
 from .renderers import render
+from .repetitions import called
 from .statistics import Statistics, complaint, short
 
 if TYPE_CHECKING:

@@ -5,24 +5,20 @@ value is an arrow; modules and `ag.scope` blocks are frames. What the way back c
 so that every gradient stands beside what it belongs to. Where the values are known, a box tells their mean and spread,
 norm and share of zeros, those of the gradient that arrives there, and has the colour of the gradient's size.
 
-Read next: `folding.py` (which boxes there are), `rendering.py` (how an operation is written).
+Read next: `folding.py` (which boxes there are), `labels.py` (what stands in one).
 """
 
 from __future__ import annotations
 
 import math
-import textwrap
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from .folding import TIMES, Box, Link, Scene, called
-from .formulas import local_derivatives
-from .program import BACKWARD, UNKNOWN, Operation, Program, Variable
-from .rendering import DOT, RAISED, as_mathematics, literal, order_matters, spoken
-from .statistics import Statistics, complaint
+from .folding import Box, Link, Scene
+from .labels import Notes, against, escaped, is_named, lines_of, marks_of, operand_text
+from .program import BACKWARD, Variable
+from .rendering import DOT, RAISED, order_matters
+from .repetitions import called
+from .statistics import Statistics
 
 if TYPE_CHECKING:
     from graphviz import Digraph  # type: ignore[import-untyped]  # it ships no types
@@ -39,41 +35,8 @@ _STYLES: dict[str, dict[str, str]] = {
     "gradient output": {"fillcolor": "#F7E3F0", "peripheries": "2"},
     "folded": {"shape": "folder", "style": "filled", "fillcolor": "#ECECF6"},
 }
-_LONGEST, _WIDTH = 80, 44  # characters: of an operation in a label, of a line that says what is wrong
 # the powers of ten between which a gradient's size is told by colour, from pale to strong, as the eye orders them
 _POWERS, _PALE, _STRONG = (-8, 2), "#FFF7DC", "#EB6A3C"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a comparison with hand-written gradients holds against a variable: in few words, and at length."""
-
-    mark: str
-    told: str
-
-
-@dataclass
-class Notes:
-    """What is known of a program's variables, beside their forms, and is to be told in the picture.
-
-    `values` are statistics, `gradients` says which variable is the gradient of which, `verdicts` what a comparison
-    with hand-written gradients holds against it; `formulas` asks for local derivatives.
-    """
-
-    values: dict[Variable, Statistics] = field(default_factory=dict)
-    gradients: dict[Variable, Variable] = field(default_factory=dict)
-    verdicts: dict[Variable, Verdict] = field(default_factory=dict)
-    formulas: bool = False
-
-    @cached_property
-    def arriving(self) -> frozenset[Variable]:
-        """The variables that are gradients."""
-        return frozenset(self.gradients.values())
-
-    def of(self, variable: Variable) -> tuple[Statistics | None, Statistics | None]:
-        """A variable's statistics, and its gradient's."""
-        gradient = self.gradients.get(variable)
-        return self.values.get(variable), None if gradient is None else self.values.get(gradient)
 
 
 def dot_text(scene: Scene, notes: Notes | None = None) -> str:
@@ -93,7 +56,7 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
         frames[scope] = cluster = Digraph(name=name)
         colours = {"color": _PURPLE if scope[0] == BACKWARD else "#999999", "fillcolor": "#0000000A"}
         title = scene.titles.get(scope) or called(scope)
-        cluster.attr(label=_escaped(title), style="rounded,filled", **colours, fontcolor="#333333")
+        cluster.attr(label=escaped(title), style="rounded,filled", **colours, fontcolor="#333333")
         cluster.attr(labeljust="l", fontsize="11")  # at the left, where fewer arrows cross it
 
     lane = graph
@@ -109,12 +72,12 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
         attributes = dict(_STYLES[kind])
         if box.back and box.operations:
             attributes["color"] = _PURPLE
-        classes = ["named"] if _is_named(box) else []
+        classes = ["named"] if is_named(box) else []
         if notes.values:
             fill = heat(box.shown, notes.values, notes)
             attributes |= {"fillcolor": fill} if fill else {}
-        lines, small = _lines(box, scene, notes)
-        marks = _marks(box, notes)
+        lines, small = lines_of(box, scene, notes)
+        marks = marks_of(box, notes)
         if marks:
             classes.append(f"marked{len(marks)}")
             lines, small = [*lines, *marks], small + len(marks)
@@ -125,14 +88,14 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
             attributes["class"] = " ".join(classes)
         operation = box.operation
         if operation is not None:
-            operands = [_operand(each, program, scene.hidden) for each in operation.inputs]
+            operands = [operand_text(each, program, scene.hidden) for each in operation.inputs]
             if operands.count(DOT) > 1 and order_matters(operation.primitive, operands):
                 attributes["ordering"] = "out" if box.back and not alone else "in"
         told = [*against(box, notes), *([operation.line] if operation is not None and operation.line else [])]
         if told:
-            attributes["tooltip"] = r"\n".join(map(_escaped, told))
+            attributes["tooltip"] = r"\n".join(map(escaped, told))
         frame = frames[box.scope] if box.scope else lane
-        frame.node(box.name, r"\n".join(map(_escaped, lines)), **attributes)
+        frame.node(box.name, r"\n".join(map(escaped, lines)), **attributes)
         for link in scene.links[box]:
             _edge(graph, link, sides.get(link.tail) == (box, "right"), alone)
     for scope in sorted((each for each in frames if each and each != (BACKWARD,)), key=len, reverse=True):
@@ -149,7 +112,7 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
     if any(heat(box.shown, notes.values, notes) for box in scene.boxes):
         _legend(graph)
     if scene.note:  # last, lest the frames inherit it
-        graph.attr(label=_escaped(scene.note), labelloc="b", fontsize="11", fontcolor=_GREY)
+        graph.attr(label=escaped(scene.note), labelloc="b", fontsize="11", fontcolor=_GREY)
     return str(graph.source)
 
 
@@ -212,7 +175,7 @@ def _edge(graph: Digraph, link: Link, right: bool, alone: bool) -> None:
     attributes: dict[str, str] = {}
     tail, head = link.tail.name, link.head.name
     if link.several:
-        attributes["label"] = _escaped(link.variable.label)
+        attributes["label"] = escaped(link.variable.label)
     if link.head.back:
         attributes["color"] = _PURPLE
         if link.tail.back and not alone:
@@ -262,104 +225,3 @@ def _legend(graph: Digraph) -> None:
     lines = r"\n".join(["gradient", "(root mean square)", *words])
     look = {"style": "filled", "fillcolor": f"{_PALE}:{_STRONG}", "gradientangle": "90", "color": "#CCCCCC"}
     graph.node("legend", lines, shape="box", fontsize="9", margin="0.1,0.05", **look, **{"class": "legend"})
-
-
-def _marks(box: Box, notes: Notes) -> list[str]:
-    """What is wrong in a box, as lines: with its values and gradients, and with a gradient written by hand."""
-    made = _held(box)
-    found = {} if box.back else {complaint(*notes.of(each)): None for each in made if notes.values}
-    if box.back and any((each := notes.values.get(variable)) and not each.finite for variable in made):
-        found["NaN"] = None
-    found.pop("", None)
-    words = dict.fromkeys(notes.verdicts[each].mark for each in made if each in notes.verdicts)
-    sayings = [", ".join(found)] * bool(found) + list(words)
-    return [line for each in sayings for line in textwrap.wrap(f"! {each}", _WIDTH, subsequent_indent="  ")]
-
-
-def _held(box: Box) -> list[Variable]:
-    return [*(each for operation in box.operations for each in operation.outputs), *box.leaves] or [box.shown]
-
-
-def against(box: Box, notes: Notes) -> list[str]:
-    """What a comparison with hand-written gradients says against a box, at length."""
-    told = dict.fromkeys(notes.verdicts[each].told for each in _held(box) if each in notes.verdicts)
-    return [line for each in told for line in each.splitlines()]
-
-
-# ---- labels ----------------------------------------------------------------------------------------------------------
-
-
-def _is_named(box: Box) -> bool:
-    if box.title:
-        return True
-    return any(each.given for each in (box.operations[0].outputs if box.operations else [box.shown]))
-
-
-def labelled(box: Box, scene: Scene) -> list[str]:
-    """The lines of a label that say what a box is: a name, the operation, and last the form."""
-    times = f"{TIMES}{box.times:,}" if box.times > 1 and not _told(box, scene) else ""
-    operation = box.operation
-    if box.title:
-        lines = [f"{box.title} {times}".rstrip(), _contents(box), box.shown.form]
-    elif operation is None:
-        lines = [f"{box.shown.label} {times}".rstrip(), scene.program.number(box.shown), box.shown.form]
-    else:
-        named = ", ".join(each.label for each in operation.outputs if each.given)
-        forms = ", ".join(each.form for each in operation.outputs)
-        lines = [named, f"{_written(operation, scene)} {times}".rstrip(), forms]
-    return [each for each in lines if each]
-
-
-def _lines(box: Box, scene: Scene, notes: Notes) -> tuple[list[str], int]:
-    """The lines of a box's label, and how many at the end are small: what stands below name and operation."""
-    lines = labelled(box, scene)
-    small = 1
-    if box.back:
-        return lines, small
-    if notes.formulas and box.operation is not None:
-        lines += (rules := local_derivatives(box.operation))
-        small += len(rules)
-    for word, known in zip(("value", "gradient"), notes.of(box.shown), strict=True):
-        if known is not None:
-            lines.append(f"{word} {known}")
-            small += 1
-    return lines, small
-
-
-def _contents(box: Box) -> str:
-    """What a folded box holds: its operations, by name where they are few, and its parameters."""
-    operations = box.operations[: len(box.operations) // box.times]
-    names = list(dict.fromkeys(spoken(each.primitive) for each in operations))
-    what = ", ".join(names) if len(operations) <= 3 else f"{len(operations):,} operations"
-    parameters = sum(each.kind == "parameter" for each in box.leaves) // box.times
-    return what + f", {parameters} parameter{'s' * (parameters != 1)}" * bool(parameters)
-
-
-def _told(box: Box, scene: Scene) -> bool:
-    """Whether a frame around the box says how often it stands there."""
-    return any(box.scope[:n] in scene.titles for n in range(1, len(box.scope) + 1))
-
-
-def _written(operation: Operation, scene: Scene) -> str:
-    def text(value: Any) -> str:
-        return _operand(value, scene.program, scene.hidden)
-
-    written = as_mathematics(operation.primitive, operation.inputs, operation.settings, text)
-    return written if len(written) <= _LONGEST else written[: _LONGEST - 1] + "…"
-
-
-def _operand(value: Any, program: Program, hidden: set[Variable]) -> str:
-    """An operand in a label: the user's name for it, its value, or a dot."""
-    if value is UNKNOWN:
-        return "?"
-    if isinstance(value, Variable):
-        if value in hidden:
-            return program.number(value)
-        return value.label if value.given else DOT
-    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else literal(value).removeprefix("np.")
-
-
-def _escaped(text: str) -> str:
-    """Text as it may stand in a label: nothing in it is an escape, an entity or markup; control characters show."""
-    shown = text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return shown.replace("&", "&amp;").replace("\\", r"\\").replace("<", "&lt;").replace(">", "&gt;")
