@@ -45,6 +45,7 @@ DEFINITE = SLANTED @ np.swapaxes(SLANTED, -1, -2)
         (lambda x: np.linspace(x, 2.0, 1), [V]),
         (lambda x: np.interp(0.3, [0.0, 1.0, 2.0], x), [V]),
         (lambda x: np.linspace(x, 2.0, 3, dtype=complex), [V]),
+        (lambda x: np.concatenate(arrays=[x, 2 * x]), [V]),
         (lambda x: np.repeat(x, 3, axis=0), [NUMBER]),
         (lambda x: np.piecewise(x, [True, False, True], [np.exp, np.sin]), [V]),
         (lambda x: x.compress([True, False, True], axis=1), [X]),
