@@ -256,7 +256,10 @@ def fingerprint(array: Any) -> int:
 
 
 class SharedStep(TrainStep):
-    """A step of all ranks: gradients of this rank's rows, one Allreduce, the same update everywhere."""
+    """A step of all ranks: gradients of this rank's rows, one Allreduce, the same update everywhere.
+
+    `.grad` shows the gradients of all ranks; as those of a compiled step they lie in memory that the next one uses.
+    """
 
     def __init__(self, ranks: Ranks, model: Any, loss_fn: Any, optimizer: Optimizer, compile: bool) -> None:
         super().__init__(model, loss_fn, optimizer, compile)
@@ -297,30 +300,27 @@ class SharedStep(TrainStep):
 
     def _reduce(self, told: tuple[float, ...], weight: float) -> list[float]:
         """Add up the gradients of all ranks, each times its weight, and the numbers that go with them."""
-        mine, everybody = self._mine, self._all
-        flags = slice(-len(self._params) - len(TAIL), -len(TAIL))
-        there, at = mine[flags], 0
-        for i, each in enumerate(self._params):
+        params, mine, everybody = self._params, self._mine, self._all
+        flags = slice(-len(params) - len(TAIL), -len(TAIL))
+        there = mine[flags]
+        for i, (each, place) in enumerate(zip(params, self._split(mine), strict=True)):
             gradient = each.grad
-            place = mine[at : at + each.size].reshape(each.shape)
+            there[i] = gradient is not None
             if gradient is None:
                 place[...] = 0
             else:
                 np.multiply(gradient, weight, out=place)
-            there[i] = gradient is not None
-            at += each.size
         mine[-len(TAIL) :] = told
         self._ranks.comm.Allreduce(mine, everybody)
-        at = 0
-        for each, some in zip(self._params, everybody[flags], strict=True):
+        for each, some, total in zip(params, everybody[flags], self._split(everybody), strict=True):
             if some:
-                total = everybody[at : at + each.size].reshape(each.shape)
-                if each.grad is None:
-                    each.grad = total.astype(each.dtype)
-                else:
-                    each.grad[...] = total
-            at += each.size
+                each._node.grad = total.astype(each.dtype, copy=False)  # overwritten by the next step
         return [float(each) for each in everybody[-len(TAIL) :]]
+
+    def _split(self, flat: Array) -> list[Array]:
+        """The parts of a flat array that belong to the parameters."""
+        ends = np.cumsum([each.size for each in self._params]).tolist()
+        return [flat[end - each.size : end].reshape(each.shape) for end, each in zip(ends, self._params, strict=True)]
 
 
 def share(loss_fn: Any, y: Any, part: slice) -> float:
