@@ -11,7 +11,6 @@ Read next: `chart_files.py`.
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Iterable
 from contextlib import contextmanager
@@ -69,7 +68,9 @@ class TrainingCharts:
     ) -> None:
         if every < 1 or looks < 2:
             raise ValueError(f"TrainingCharts: every={every} and looks={looks}: at least 1 and 2 are needed.")
-        if png and importlib.util.find_spec("matplotlib") is None:
+        from importlib.util import find_spec  # a dear import that training does without
+
+        if png and find_spec("matplotlib") is None:
             raise ImportError(
                 'TrainingCharts: a PNG needs matplotlib: pip install "autograd-lite[examples]". With png=False there '
                 "is the HTML page alone, which does without."
