@@ -184,7 +184,8 @@ class _Again:
         if gradient is None:
             gradient = wrap(zeros := np.zeros(variable.shape, variable.dtype), new_leaf(zeros))
         elif variable.dtype.kind == "c":
-            gradient = np.conjugate(gradient)
+            with switched(scope=(BACKWARD,)):
+                gradient = np.conjugate(gradient)
         names.propose(gradient._node, f"d_{variable.name}", 2)
         node: Node = gradient._node
         return node
