@@ -146,7 +146,7 @@ def as_mathematics(primitive: Primitive, inputs: Sequence[Any], settings: dict[s
     Where every operand is a bare dot and their order does not matter, the sign alone stands: the edges say the rest.
     """
     operands = [text(each) for each in inputs]
-    function = primitive.function
+    function = primitive.called
     if primitive in (GETITEM, SCATTER, SETITEM):
         arrays = operands[2:] if primitive is SETITEM else operands[1:]
         place = f"[{index_text(settings['index'], arrays, text)}]"
