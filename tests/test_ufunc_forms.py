@@ -48,6 +48,13 @@ def test_a_long_logaddexp_reduce_is_a_logsumexp() -> None:
     np.testing.assert_allclose(gradient, np.exp(x - x.max()) / np.exp(x - x.max()).sum(), rtol=1e-10, atol=1e-300)
 
 
+@pytest.mark.parametrize("axis", [None, (0, 1), (-1,), ()])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_what_has_an_identity_goes_along_several_axes(axis: Any, keepdims: bool) -> None:
+    for f in (np.logaddexp, np.hypot, np.maximum, np.fmin):
+        check(lambda x, f=f: f.reduce(x, axis=axis, keepdims=keepdims), [X], np.random.default_rng(1))
+
+
 def test_what_reduce_starts_from() -> None:
     np.testing.assert_array_equal(np.logaddexp.reduce(ag.tensor(X[:0])).data, [-np.inf] * 4)
     np.testing.assert_array_equal(
@@ -76,7 +83,8 @@ def test_reductions_that_pass_over_nan_share_ties() -> None:
         (NotImplementedError, r"np\.where", lambda x: np.hypot.reduce(x, where=X > 1)),
         (NotImplementedError, r"np\.where\(mask", lambda x: np.exp(x, where=X > 1)),
         (NotImplementedError, "does not take", lambda x: np.exp(x, signature="f->f")),
-        (ValueError, "one axis at a time", lambda x: np.hypot.reduce(x, axis=None)),
+        (ValueError, "one axis at a time", lambda x: np.subtract.reduce(x, axis=None)),
+        (TypeError, "integer", lambda x: np.subtract.accumulate(x, axis=None)),
         (TypeError, "scalar", lambda x: np.hypot.reduce(x[0, 0])),
         (TypeError, "out=", lambda x: np.exp(x, out=np.zeros((3, 4)))),
         (TypeError, "out=", lambda x: np.add.reduce(x, out=np.zeros(4))),

@@ -9,6 +9,7 @@ Read next: `nan_reductions.py`, `cumulative.py`.
 from __future__ import annotations
 
 import math
+import operator
 from functools import partial
 from typing import Any
 
@@ -248,20 +249,21 @@ def prod(
 # ---- the forms of a ufunc ------------------------------------------------------------------------------------------
 
 
-def _steps(ufunc: Any, x: Any, axis: Any, dtype: Any, initial: Any) -> list[Any]:
-    """A ufunc of the first two slices along an axis, of that and the third, and so on."""
-    if x.ndim == 0:
-        raise TypeError(f"np.{ufunc.__name__}: a scalar has nothing to go through.")
-    if axis is None or isinstance(axis, tuple):
-        axes = axes_of(axis, x.ndim)
-        if len(axes) != 1:
-            raise ValueError(f"np.{ufunc.__name__} goes along one axis at a time, not along {axis}.")
-        axis = axes[0]
-    slices = np.moveaxis(x if dtype is None else x.astype(dtype), axis, 0)
-    found: list[Any] = [] if initial is None else [initial + np.zeros_like(x, shape=slices.shape[1:])]
+def _steps(ufunc: Any, slices: Any, first: Any) -> list[Any]:
+    """A ufunc of the first two slices, of that and the third, and so on; from a first value, if there is one."""
+    found: list[Any] = [] if first is None else [first + np.zeros_like(slices, shape=slices.shape[1:])]
     for k in range(len(slices)):
         found.append(ufunc(found[-1], slices[k]) if found else slices[k])
     return found
+
+
+def _slices(ufunc: Any, x: Any, axis: Any, dtype: Any) -> Any:
+    """What a ufunc goes through, along the first axis."""
+    if x.ndim == 0:
+        raise TypeError(f"np.{ufunc.__name__}: a scalar has nothing to go through.")
+    if ufunc.identity is None and len(axes_of(axis, x.ndim)) != 1:
+        raise ValueError(f"np.{ufunc.__name__} goes along one axis at a time, not along {axis}.")
+    return np.moveaxis(reduced_last(x if dtype is None else x.astype(dtype), axis), -1, 0)
 
 
 def reduced(
@@ -270,18 +272,19 @@ def reduced(
     """ufunc.reduce, as the composition that it is."""
     if where is not True:
         raise NotImplementedError(f"np.{ufunc.__name__}.reduce(where=...) has no gradient rule: select with np.where.")
-    steps = _steps(ufunc, x, axis, dtype, initial)
-    if not steps:
-        if ufunc.identity is None:
+    slices = _slices(ufunc, x, axis, dtype)
+    if not len(slices) and initial is None:
+        initial = ufunc.identity
+        if initial is None:
             raise ValueError(f"np.{ufunc.__name__}.reduce of shape {x.shape} along axis {axis}: there is no identity.")
-        steps = _steps(ufunc, x, axis, dtype, ufunc.identity)
-    return np.expand_dims(steps[-1], axis) if keepdims else steps[-1]
+    result = _steps(ufunc, slices, initial)[-1]
+    return kept(result, x.shape, axis) if keepdims else result
 
 
 def accumulated(ufunc: Any, x: Any, axis: int = 0, dtype: Any = None) -> Any:
     """ufunc.accumulate, as the composition that it is."""
-    steps = _steps(ufunc, x, axis, dtype, None)
-    return np.stack(steps, axis=axis) if steps else x
+    slices = _slices(ufunc, x, operator.index(axis), dtype)
+    return np.stack(_steps(ufunc, slices, None), axis=axis) if len(slices) else x
 
 
 def _cast(function: Any) -> Any:
