@@ -24,6 +24,8 @@ _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE, _NEGATIVE = (
 )
 _SAME_ON_REALS = frozenset({np.conjugate, np.real, np.positive})
 _ALONG = frozenset({np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std, np.any, np.all, np.argmax, np.argmin})
+_RESHAPE, _TRANSPOSE = PRIMITIVES[np.reshape], PRIMITIVES[np.transpose]
+_PERMUTES = frozenset({np.transpose, np.swapaxes, np.moveaxis})
 _RESHAPES = frozenset({np.reshape, np.ravel, np.expand_dims, np.squeeze, np.broadcast_to})
 
 
@@ -47,17 +49,48 @@ def simpler(state: Rewriter, operation: Operation) -> Any:
             return x
         if called in _SAME_ON_REALS and x.dtype.kind != "c":
             return x
-    if called is np.transpose and operation.settings.get("axes") is None:
-        inner = state.maker(x, np.transpose)
-        if inner is not None and inner.settings.get("axes") is None:
-            return inner.inputs[0]
-    if called is np.reshape and operation.settings.get("order", "C") == "C":
-        inner = state.maker(x, np.reshape)
-        if inner is not None and inner.settings.get("order", "C") == "C":
-            return replace(operation, inputs=(inner.inputs[0],), settings={"shape": result.shape})
+    if called in _PERMUTES or called in _RESHAPES:
+        return _view_of_view(state, operation)
     if operation.primitive.elementwise and not operation.settings:
         return _arithmetic(state, _spread_later(state, _unspread(state, operation)))
     return from_the_front(state, operation)
+
+
+def _view_of_view(state: Rewriter, operation: Operation) -> Any:
+    """Two transposes as one, two reshapes as one, and nothing where they undo each other."""
+    result, x = operation.outputs[0], operation.inputs[0]
+    inner = state.made.get(x) if isinstance(x, Variable) else None
+    if inner is None or len(inner.outputs) > 1 or not isinstance(inner.inputs[0], Variable):
+        return operation
+    source = inner.inputs[0]
+    if _reshapes(operation) and _reshapes(inner):
+        if source.shape == result.shape:
+            return source
+        return replace(operation, primitive=_RESHAPE, inputs=(source,), settings={"shape": result.shape})
+    first, second = _permutation(inner), _permutation(operation)
+    if first is None or second is None:
+        return operation
+    axes = tuple(first[each] for each in second)
+    if axes == tuple(range(len(axes))):
+        return source
+    settings = {} if axes == tuple(reversed(range(len(axes)))) else {"axes": axes}
+    return replace(operation, primitive=_TRANSPOSE, inputs=(source,), settings=settings)
+
+
+def _reshapes(operation: Operation) -> bool:
+    """Whether an operation keeps its entries in rows, and changes their shape alone."""
+    called, settings = operation.primitive.called, operation.settings
+    fixed = not any(isinstance(each, Variable) for each in (*operation.inputs[1:], *settings.values()))
+    return called in _RESHAPES and called is not np.broadcast_to and settings.get("order", "C") == "C" and fixed
+
+
+def _permutation(operation: Operation) -> list[int] | None:
+    """Where each axis of a transpose comes from."""
+    x, settings = operation.inputs[0], operation.settings
+    if operation.primitive.called not in _PERMUTES or len(operation.inputs) > 1:
+        return None
+    marked = np.broadcast_to(0, range(len(x.shape)))  # every axis as long as its number
+    return list(operation.primitive.function(marked, **settings).shape)
 
 
 def _unspread(state: Rewriter, operation: Operation) -> Operation:

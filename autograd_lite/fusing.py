@@ -2,6 +2,7 @@
 
     np.sum(e * e)      np.dot(e, e) of the entries in a row
     -(x @ w)           x @ (-w), where w is much smaller than the product
+    (a @ b).T          b.T @ a.T, written where the transpose is wanted
 
 Read next: `retracing.py` (who asks), `passes.py` (passes that change nothing).
 """
@@ -19,7 +20,7 @@ from .primitives import PRIMITIVES
 from .program import Operation, Program, Variable
 from .rewriting import Rewriter, rewrite
 
-_DOT, _RESHAPE, _DIVIDE = (PRIMITIVES[each] for each in (np.dot, np.reshape, np.divide))
+_DOT, _RESHAPE, _DIVIDE, _TRANSPOSE = (PRIMITIVES[each] for each in (np.dot, np.reshape, np.divide, np.transpose))
 _SMALLER = 4  # times that a factor must be smaller than the product to be negated instead
 
 
@@ -31,7 +32,9 @@ def fused(program: Program) -> Program:
     >>> [each.primitive.label for each in program.operations]
     ['np.dot']
     """
-    return dead_code(rewrite(dead_code(rewrite(program, _inner_product)), _sign_inside))
+    for each in (_inner_product, _transposed_product, _sign_inside):
+        program = dead_code(rewrite(program, each))
+    return program
 
 
 def _inner_product(state: Rewriter, operation: Operation) -> Any:
@@ -48,11 +51,12 @@ def _inner_product(state: Rewriter, operation: Operation) -> Any:
     count = int(np.prod(factors[0].shape, dtype=int))
     if result.dtype != np.float64 or count != max(factors[0].shape, default=0):
         return operation
-    rows = [_row(state, operation, each, count) for each in factors]
+    rows = {each: _row(state, operation, each, count) for each in dict.fromkeys(factors)}
+    inputs = tuple(rows[each] for each in factors)
     if called is np.sum:
-        return replace(operation, primitive=_DOT, inputs=tuple(rows), settings={})
+        return replace(operation, primitive=_DOT, inputs=inputs, settings={})
     total = state.another(result)
-    state.keep(replace(operation, primitive=_DOT, inputs=tuple(rows), settings={}, outputs=(total,)))
+    state.keep(replace(operation, primitive=_DOT, inputs=inputs, settings={}, outputs=(total,)))
     return replace(operation, primitive=_DIVIDE, inputs=(total, count), settings={})
 
 
@@ -77,6 +81,30 @@ def _row(state: Rewriter, operation: Operation, value: Variable, count: int) -> 
     row = state.another(value, value.name + "_row", shape=(count,))
     state.keep(replace(operation, primitive=_RESHAPE, inputs=(value,), settings={"shape": (count,)}, outputs=(row,)))
     return row
+
+
+def _transposed_product(state: Rewriter, operation: Operation) -> Any:
+    """The transpose of a product as the product of the transposes."""
+    if operation.primitive is not _TRANSPOSE or operation.settings.get("axes") is not None:
+        return operation
+    value = operation.inputs[0]
+    product = state.maker(value, np.matmul) or state.maker(value, np.dot)
+    if product is None or product.settings or state.uses[value] != 1:
+        return operation
+    if not all(isinstance(each, Variable) and len(each.shape) == 2 for each in product.inputs):
+        return operation
+    a, b = (_turned(state, operation, each) for each in product.inputs)
+    return replace(operation, primitive=product.primitive, inputs=(b, a), settings={})
+
+
+def _turned(state: Rewriter, operation: Operation, value: Variable) -> Variable:
+    """The transpose of a factor; of a transpose what it is the transpose of."""
+    inner = state.maker(value, np.transpose)
+    if inner is not None and inner.settings.get("axes") is None and isinstance(inner.inputs[0], Variable):
+        return inner.inputs[0]
+    turned = state.another(value, value.name + "_turned", shape=value.shape[::-1], kind="result")
+    state.keep(replace(operation, inputs=(value,), outputs=(turned,)))
+    return turned
 
 
 def _sign_inside(state: Rewriter, operation: Operation) -> Any:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import autograd_lite as ag
+from autograd_lite.fusing import fused
 from autograd_lite.joint import with_gradients
 from autograd_lite.lifting import LOG_SOFTMAX, RELU, SIGMOID, SOFTMAX, lift
 from autograd_lite.passes import common_subexpressions, dead_code, fold_constants, shortened, simplify
 from autograd_lite.program import Program
+from autograd_lite.trees import flatten
 from tests.numerical import inner, like, results
 from tests.op_cases import CASES, Case, function_of
 from tests.test_rules import arrays_of
@@ -139,7 +141,14 @@ def test_an_array_changed_after_the_trace_is_noticed_after_the_passes_too():
         (lambda x: np.exp(x * np.broadcast_to(np.sum(x), (5, 4))), ["sum", "multiply", "exp"]),
         (lambda x: np.real(np.conjugate(x)), []),
         (lambda x: x.astype(np.float32).astype(np.float64), ["astype", "astype"]),
-        (lambda x: np.transpose(np.transpose(x[None], (1, 2, 0)), (1, 2, 0)), ["getitem", "transpose", "transpose"]),
+        (lambda x: np.transpose(np.transpose(x[None], (1, 2, 0)), (1, 2, 0)), ["getitem", "transpose"]),
+        (lambda x: np.transpose(np.transpose(x[None], (1, 2, 0)), (2, 0, 1)), ["getitem"]),
+        (lambda x: np.moveaxis(np.swapaxes(x[None], 0, 2), 0, 2), ["getitem", "transpose"]),
+        (lambda x: np.swapaxes(np.transpose(x), 0, 1), []),
+        (lambda x: np.squeeze(np.expand_dims(np.ravel(x), 0), 0), ["reshape"]),
+        (lambda x: np.reshape(np.ravel(np.expand_dims(x, 1)), (5, 4)), []),
+        (lambda x: np.reshape(np.reshape(x, (4, 5), order="F"), (2, 10)), ["reshape", "reshape"]),
+        (lambda x: np.reshape(np.transpose(x), (5, 4)), ["transpose", "reshape"]),
     ],
 )
 def test_algebra(f: Any, left: list[str]):
@@ -148,6 +157,32 @@ def test_algebra(f: Any, left: list[str]):
     assert names(simple) == left
     simple.verify(Z)
     np.testing.assert_array_equal(simple(Z), program(Z))
+
+
+@pytest.mark.parametrize(
+    ("f", "left"),
+    [
+        (lambda x: np.sum(x[0] * x[1]), ["getitem", "getitem", "dot"]),
+        (lambda x: np.sum(x[:, :1] ** 2), ["getitem", "reshape", "dot"]),
+        (lambda x: np.mean(np.square(x[0])), ["getitem", "dot", "divide"]),
+        (lambda x: np.sum(x * x), ["multiply", "sum"]),  # more than one row
+        (lambda x: np.sum(x[0] * 2.0), ["getitem", "multiply", "sum"]),
+        (lambda x: np.sum(x[0] ** 3), ["getitem", "power", "sum"]),
+        (lambda x: np.sum(x[0].astype(np.float32) ** 2), ["getitem", "astype", "power", "sum"]),
+        (lambda x: (np.sum(y := x[0] * x[1]), y), ["getitem", "getitem", "multiply", "sum"]),
+        (lambda x: np.transpose(x @ np.transpose(x)), ["transpose", "matmul"]),
+        (lambda x: np.transpose(np.transpose(x) @ x), ["transpose", "matmul"]),
+        (lambda x: -(x @ x[0, :, None]), ["getitem", "negative", "matmul"]),
+        (lambda x: -(x[:1] @ np.transpose(x)), ["getitem", "transpose", "matmul", "negative"]),
+    ],
+)
+def test_fusing(f: Any, left: list[str]):
+    program = simplify(ag.trace(f, Z))
+    found = fused(program)
+    assert sorted(names(found)) == sorted(left)
+    found.verify(Z)
+    for mine, theirs in zip(flatten(found(Z))[0], flatten(program(Z))[0], strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-14)
 
 
 def test_a_float32_program_stays_float32():
