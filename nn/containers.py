@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from autograd_lite.recording import thread
+from autograd_lite.tensors import binary
 
 from .functional.dense import linear_relu, linear_sigmoid, linear_tanh
 from .layers import Linear, ReLU, Sigmoid, Tanh
@@ -104,7 +105,7 @@ class Sequential(_Row):
             if linear is None:
                 x = step(x)
             elif linear.bias is None:
-                x = step(x, linear.weight)
+                x = binary(step, x, linear.weight)
             else:
                 x = step(x, linear.weight, linear.bias)
         return x
