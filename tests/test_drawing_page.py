@@ -14,6 +14,7 @@ import pytest
 
 import autograd_lite as ag
 import nn
+from autograd_lite.page import page
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = (
@@ -187,6 +188,19 @@ def test_another_depth_is_another_picture(report: dict[str, Any], drawn: tuple[A
 def test_nothing_leaves_the_machine(report: dict[str, Any]) -> None:
     assert report["fetched"] is False
     assert report["requests"] == set()
+
+
+def test_what_was_folded_can_be_unfolded_in_the_page() -> None:
+    def f(x: Any) -> Any:
+        for _ in range(5):
+            x = np.exp(np.tanh(x))
+        return x
+
+    text = page(ag.draw(f, np.ones(3), fold=True))
+    start = text.index('type="application/json">') + len('type="application/json">')
+    views = json.loads(text[start : text.index("</script>", start)])["views"]
+    assert [view["title"] for view in views] == ["as drawn: 3 boxes", "every operation: 11 boxes"]
+    assert [len(view["boxes"]) for view in views] == [3, 11]
 
 
 def test_awkward_names_end_no_script(tmp_path: Path) -> None:
