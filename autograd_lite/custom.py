@@ -24,9 +24,10 @@ class CustomPrimitive(Primitive):
         self.onnx_form: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
-        """Compute on arrays; compute and record on tensors. Without rules, record what the function is made of."""
+        """Compute on arrays; compute and record on tensors. Without rules, what wants gradients is taken apart."""
         if not self.rules and self.joint is None:  # def_rule(None) is a rule, too
-            return self.function(*args, **settings)
+            if any(isinstance(each, Tensor) and each.requires_grad for each in (*args, *settings.values())):
+                return self.function(*args, **settings)
         if not settings:
             if len(args) == 2 <= self.arity and (isinstance(args[0], Tensor) or isinstance(args[1], Tensor)):
                 return binary(self, *args)
