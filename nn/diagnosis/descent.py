@@ -21,7 +21,7 @@ from .units import saturated_units, units_all_alike, weights_out_of_scale
 
 VANISHING, EXPLODING = 1e-3, 1e2  # the error at the first layer beside that at the last but one
 FAR = 3.0  # a step that many times the weights
-STALLED = 2e-4  # the share of the loss that a rate takes away in 20 steps: below it is too low
+STALLED, DOWN = 2e-4, 0.05  # shares of the loss that a rate takes away in 20 steps: next to nothing, and enough
 
 
 def not_a_number(case: Case) -> Iterator[Finding]:
@@ -192,17 +192,19 @@ def rate_too_high(case: Case) -> Iterator[Finding]:
 def rate_too_low(case: Case) -> Iterator[Finding]:
     """A rate at which nothing moves, where a hundred times as much leads down."""
     rates = case.rates
-    if rates is None or case.learned or len(case.records) < 2 or case.rate <= 0 or _decayed(case):
+    if rates is None or len(case.records) < 2 or case.rate <= 0 or _decayed(case):
+        return
+    if case.learned or case.on_its_way:
         return
     gain = rates.gain(1.0)
     if abs(gain) >= STALLED:
         return
-    for factor in (1e2, 1e4, 1e6):
+    for factor in (1e2, 1e3, 1e4, 1e5, 1e6):
         more = rates.gain(factor)
-        if more >= 0.01:
+        if more >= DOWN:
             break
     # Where a rate is too low, what it takes away grows with it; on a plateau it does not.
-    if more < 0.01 or gain > 10 * more / factor or rates.gain(10.0) < gain or any(unscaled_targets(case)):
+    if more < DOWN or gain > 10 * more / factor or rates.gain(10.0) < gain or any(unscaled_targets(case)):
         return
     yield Finding(
         "rate too low",

@@ -291,7 +291,7 @@ def sound(seed: int) -> Iterator[Training]:
     yield of("counts", mlp(rng, 6, 1), lambda o, t: np.mean(np.exp(o) - t * o), x, counts)
     yield of("hinge", mlp(rng, 6, 1), lambda o, t: np.mean(np.maximum(1 - o * t, 0)), x, 2 * yes - 1)
     yield of("gaussian", mlp(rng, 4, 2), gaussian, X, Y[:, :1])
-    clean = rng.random((200, 40)).astype(np.float32)
+    clean = (1 / (1 + np.exp(-rng.standard_normal((200, 3)) @ rng.standard_normal((3, 40))))).astype(np.float32)
     noisy = (clean + 0.1 * rng.standard_normal((200, 40))).astype(np.float32)
     yield of("denoising", mlp(rng, 40, 40, hidden=(16,), end=nn.Sigmoid()), mse, noisy, clean)
     small = mlp(rng, 6, 3, init=lambda weight, rng: nn.init.normal_(weight, 0, 0.02, rng=rng))
