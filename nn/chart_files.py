@@ -212,7 +212,9 @@ def _heat_map(axes: Any, chart: Chart) -> None:
     cells = np.ma.masked_equal(cells, 0)
     axes.pcolormesh(edges, np.linspace(chart["low"], chart["high"], len(cells) + 1), cells, cmap="Oranges", vmin=0)
     if chart["notes"][-1]:
-        axes.text(0.98, 0.93, chart["notes"][-1], transform=axes.transAxes, ha="right", va="top", fontsize=7.5)
+        place = {"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": 7.5}
+        ground = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5}
+        axes.text(0.985, 0.95, chart["notes"][-1], bbox=ground, **place)
 
 
 def _band(axes: Any, chart: Chart) -> None:
