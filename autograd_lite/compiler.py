@@ -144,7 +144,7 @@ def _key(args: tuple[Any, ...]) -> tuple[Any, list[Any], bool]:
     key: list[Any] = [structure]
     for each in leaves:
         if isinstance(each, Recorded):
-            array = each._array()  # type: ignore[attr-defined]  # every Recorded is a Tensor
+            array = each._array()
             live = live or each._node.live
             each = array
         elif isinstance(each, (np.ndarray, np.generic)):

@@ -155,6 +155,7 @@ class Recorded:
     _node: Node
     _view: Any
     _apply: Callable[..., Any]
+    _array: Callable[..., Array]
 
 
 def _note(key: str) -> Any:

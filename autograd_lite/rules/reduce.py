@@ -120,7 +120,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         weights = np.transpose(weights, tuple(np.argsort(axes)))
         weights = np.reshape(weights, tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
     total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
-    if np.any(total._data == 0 if isinstance(total, Recorded) else total == 0):
+    if np.any(total._array() == 0 if isinstance(total, Recorded) else total == 0):
         raise ZeroDivisionError("np.average: the weights sum to zero.")
     result = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (result, total.astype(result.dtype, copy=False)) if returned else result

@@ -70,7 +70,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     """np.choose: from choices[k] where a is k."""
     n = len(choices)
     if mode == "raise":
-        plain = a._data if isinstance(a, Recorded) else np.asarray(a)
+        plain = a._array() if isinstance(a, Recorded) else np.asarray(a)
         if plain.size and not (plain.min() >= 0 and plain.max() < n):
             raise ValueError(f"np.choose: entries from {plain.min()} to {plain.max()} for {n} choices.")
     a = np.remainder(a, n) if mode == "wrap" else np.clip(a, 0, n - 1) if mode == "clip" else a
@@ -120,7 +120,7 @@ COUNTS = Primitive(lambda x, minlength: np.bincount(x, minlength=minlength), arr
 @composite(np.bincount)
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """np.bincount: sums of the weights that fall on each integer."""
-    places = x._data if isinstance(x, Recorded) else np.asarray(x)
+    places = x._array() if isinstance(x, Recorded) else np.asarray(x)
     if weights is None:
         return COUNTS(x, minlength=minlength)
     if np.shape(weights) != places.shape or places.ndim != 1:

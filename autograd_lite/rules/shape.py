@@ -74,7 +74,7 @@ def _memory(x: Any, order: str, who: str) -> Any:
     """The array behind a tensor, to see how it lies in memory, which a trace does not fix."""
     if thread.mode.tracing:
         raise TypeError(f"{who}(order={order!r}) while tracing: how an array lies in memory is no part of a program.")
-    return x._data
+    return x._array()
 
 
 @composite(np.reshape)
