@@ -16,7 +16,7 @@ from .records import Array
 
 FLAT = 0.02  # a slope below this share of its largest counts as none
 SATURATED = 0.4  # the share of a layer's values
-DEAD = 0.6  # the share of a layer's units
+DEAD = 0.75  # the share of a layer's units
 TOO_LARGE, TOO_SMALL = 5.0, 0.025  # how much larger or smaller a layer's sums are than its inputs
 
 
