@@ -103,7 +103,7 @@ def saturating_output(case: Case) -> Iterator[Finding]:
 def one_answer(case: Case) -> Iterator[Finding]:
     """The same prediction, or the same class, for every record, after training."""
     rows = case.anatomy.records_first(case.output, case.prediction)
-    if rows is None or len(rows) < 4 or case.learned or not np.all(np.isfinite(rows)):
+    if rows is None or len(rows) < 4 or case.learned or not np.all(np.isfinite(rows)) or not np.isfinite(case.loss):
         return
     y = case.few_y.astype(np.float64)
     if np.ptp(y) == 0 or _last_layer_is_zero(case):

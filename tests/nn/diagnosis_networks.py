@@ -436,6 +436,7 @@ def broken(seed: int) -> Iterator[Training]:
     yield trained("a sum for a mean", mlp(rng, 6, 3), nn.CrossEntropyLoss(reduction="sum"), x, y, sgd)
     yield of("a sum for a mean", mlp(rng, 6, 3), nn.CrossEntropyLoss(reduction="sum"), x, y)
     yield of("not finite", filled(mlp(rng, 6, 3), np.nan), ce, x, y)
+    yield of("not finite", scaled(mlp(rng, 4, 1), 1e20), mse, X, Y)
     zero = with_bias(mlp(rng, 6, 1, end=nn.ReLU()), 4, -30.0)
     yield of("not finite", zero, lambda p, t: -np.mean(t * np.log(p)), x, yes)
     yield of("parameters without gradient", Detached(rng), ce, x, y)
