@@ -53,6 +53,8 @@ def main() -> int:
     if unknown:
         parser.error(f"no case is called {', '.join(unknown)}; choose from {', '.join(CASES)}")
     quick = options.quick
+    if quick and "chain" in options.names:
+        parser.error("chain takes minutes to compile, which --quick does not limit: measure it without")
     names = options.names or (QUICK if quick else list(CASES))
     out: Path = options.out or Path("out/benchmarks_quick" if quick else "out/benchmarks")
     out.mkdir(parents=True, exist_ok=True)
