@@ -21,9 +21,10 @@ from .passes import common_subexpressions, dead_code
 from .primitives import PRIMITIVES, Primitive
 from .program import Operation, Program, Variable
 from .recording import Array
-from .replay import Edge, Replay
+from .replay import Replay
 from .rewriting import renamed, rewrite
 from .rules.shape import ASTYPE, COPY
+from .sites import Edge
 
 TANH = PRIMITIVES[np.tanh]
 KINDS = {SIGMOID: "sigmoid", TANH: "tanh", RELU: "relu", SOFTMAX: "softmax"}

@@ -19,7 +19,7 @@ import numpy as np
 from .anatomy import Layer, Network
 from .program import Variable
 from .recording import Array
-from .replay import Delta, Given, Read, Rule
+from .sites import Delta, Given, Read, Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)

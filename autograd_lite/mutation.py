@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .anatomy import Network, network_of
-from .diagnosis import cause_of, site_of
 from .heads import heads_of
+from .hypotheses import Made
 from .mistakes import CATALOGUE, Mistake
 from .program import Program, Variable
 from .recording import Array
-from .replay import Impossible, Replay
-from .search import Made
+from .replay import Replay
+from .sites import Impossible
+from .telling import cause_of, site_of
 from .trees import paths, unflatten
 from .wording import lines_of
 

@@ -14,95 +14,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from .anatomy import Network
+from .hypotheses import ALIKE, WAYS, Candidate, Hypothesis, Made, Target, Way, cleaned, groups_of
 from .mistakes import CATALOGUE
-from .mistakes.base import Mistake, Place
-from .program import Variable
+from .mistakes.base import Mistake
 from .recording import Array
-from .replay import Delta, Given, Gradients, Impossible, Overrides, Rule, Site, Total
+from .sites import Delta, Given, Gradients, Impossible, Overrides, Rule, Site, Total
 
-_AGAIN = 0.03  # what "everywhere" costs beyond one place
-_RANK = 0.002  # a commoner mistake is the cheaper explanation
 _UNEXPLAINED = 3.0
 _OTHER_SCALE = 0.3  # what it costs that most gradients are off by a factor, and not the others
-_ALIKE = 0.35  # explanations whose costs differ by less are told together
 _BEYOND = 1.65  # how much dearer than the cheapest a hypothesis may be and still go on
 _WIDTH = 16
-_WAYS = 8
 _TRIED = 4  # of the ways of a hypothesis, those that are tried when it ceases to hold
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Made:
-    """A mistake made at some places, with the coefficient of a free one."""
-
-    mistake: Mistake
-    places: tuple[Place, ...]
-    c: float = 1.0
-
-    @property
-    def cost(self) -> float:
-        """How dear it is as an explanation."""
-        return self.mistake.weight + _RANK * self.mistake.rank + _AGAIN * (len(self.places) > 1)
-
-    def overrides(self, network: Network, c: float | None = None) -> Overrides:
-        """Its wrong rules."""
-        found: dict[Site, Rule] = {}
-        for place in self.places:
-            found.update(self.mistake.overrides(network, place, self.c if c is None else c))
-        return found
-
-    @property
-    def title(self) -> str:
-        """Its name and place."""
-        return f"{self.mistake.name} at {', '.join(each.title for each in self.places)}"
-
-
-Way: TypeAlias = tuple[Made, ...]
-
-
-class Target(NamedTuple):
-    """A hand-written gradient to be explained."""
-
-    name: str
-    variable: Variable
-    manual: Array
-    tolerance: float
-
-    @property
-    def informative(self) -> bool:
-        """Whether it says more than one number, which any scale explains."""
-        return self.manual.size > 1
-
-
-@dataclass(slots=True, eq=False)
-class Hypothesis:
-    """Mistakes, the gradients they give, and which names they explain on which scale."""
-
-    ways: list[Way]
-    overrides: Overrides
-    gradients: Gradients
-    scale: float | None
-    cost: float
-    start: Overrides = field(default_factory=dict)  # the sides that are taken of kinks
-    settled: bool = True  # the scale was known from the beginning
-    explained: tuple[str, ...] = ()
-    unexplained: tuple[str, ...] = ()
-    key: Any = field(default=None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
-    """A mistake that may be made, with what it can change."""
-
-    made: Made
-    overrides: Overrides
-    touched: frozenset[Variable]
 
 
 class Search:
@@ -136,7 +64,7 @@ class Search:
         unknown = set(self.network.program.inputs).difference(each.variable for each in self.targets)
         for mistake in catalogue:
             told = [each for each in mistake.places(self.network) if each.of not in unknown]
-            for places in _groups(mistake, told):
+            for places in groups_of(mistake, told):
                 made = Made(mistake, places)
                 overrides = made.overrides(self.network)
                 touched = frozenset().union(*(self.replay.touched(site) for site in overrides))
@@ -154,7 +82,7 @@ class Search:
         best = min(beam, key=lambda each: each.cost)
         beam = [best, *(each for each in beam if each is not best)]
         ways = [way for each in beam if self._equal(each, best) for way in each.ways if self._holds(way, each)]
-        best.ways = _clean(ways or best.ways)
+        best.ways = cleaned(ways or best.ways)
         return best
 
     def _holds(self, way: Way, hypothesis: Hypothesis) -> bool:
@@ -167,7 +95,7 @@ class Search:
 
     @staticmethod
     def _equal(one: Hypothesis, best: Hypothesis) -> bool:
-        return one.cost <= best.cost + _ALIKE and len(one.unexplained) == len(best.unexplained)
+        return one.cost <= best.cost + ALIKE and len(one.unexplained) == len(best.unexplained)
 
     def _beginnings(self) -> Iterator[Hypothesis]:
         """No mistake, on the common scale and on one to be found; relus with >= where a value is exactly 0."""
@@ -223,7 +151,7 @@ class Search:
                 if each.scale is None and new.scale is not None:
                     going += self._extended(replace(new, scale=None), target, sizes=True)
         for each in failing[:3]:
-            if each.cost + 2 <= best + _ALIKE:
+            if each.cost + 2 <= best + ALIKE:
                 for new in self._by_pairs(each, target):
                     going.append(new)
                     best = min(best, new.cost)
@@ -421,7 +349,7 @@ class Search:
             key = self._key(each)
             same = found.setdefault(key, each)
             if same is not each and each.cost <= same.cost + 0.25:
-                same.ways = [*same.ways, *each.ways][: 4 * _WAYS]
+                same.ways = [*same.ways, *each.ways][: 4 * WAYS]
         return list(found.values())[:_WIDTH]
 
     def _key(self, hypothesis: Hypothesis) -> Any:
@@ -440,55 +368,6 @@ class Search:
             hypothesis.key = (tuple(digits), hypothesis.unexplained)
         scale = None if hypothesis.scale is None else float(f"{hypothesis.scale:.5e}")
         return hypothesis.key, scale
-
-
-def _groups(mistake: Mistake, places: list[Place]) -> Iterator[tuple[Place, ...]]:
-    """The sets of places at which one makes a mistake: each alone, all copies of one, all of a sort, all."""
-    copies: dict[Any, list[Place]] = {}
-    sorts: dict[Any, list[Place]] = {}
-    for place in places:
-        what = getattr(place.other, "name", None)
-        copies.setdefault((place.signature, what, place.group), []).append(place)
-        loose = what if isinstance(mistake_other(place), str) else None
-        sorts.setdefault((place.group, loose), []).append(place)
-    seen: set[tuple[int, ...]] = set()
-
-    def once(group: list[Place]) -> Iterator[tuple[Place, ...]]:
-        key = tuple(sorted(map(id, group)))
-        distinct = len({(id(each.of), id(each.part)) for each in group}) == len(group)
-        if group and distinct and key not in seen:
-            seen.add(key)
-            yield tuple(reversed(group))  # the nearest to the loss is named first
-
-    for same in copies.values():
-        for place in same if len(same) <= 2 else (same[0], same[-1]):
-            yield from once([place])
-        yield from once(same)
-    if mistake.everywhere:
-        for group in sorts.values():
-            yield from once(group)
-        yield from once(places)
-
-
-def mistake_other(place: Place) -> Any:
-    """What was taken instead, if it is no variable: a factor or an axis may be the same everywhere."""
-    return None if place.other is None or isinstance(place.other, Variable) else getattr(place.other, "name", None)
-
-
-def _clean(ways: list[Way]) -> list[Way]:
-    """Each way once, the cheapest first; not 'everywhere' where one place does it, nor one dearer by a mistake."""
-    ways = sorted(ways, key=lambda way: sum(each.cost for each in way))
-    found: dict[Any, Way] = {}
-    for way in ways:
-        cost = sum(each.cost for each in way)
-        if cost <= sum(each.cost for each in ways[0]) + 0.25:
-            single = tuple(sorted((each.mistake.name, str(each.places[0].of.name)) for each in way))
-            titles = tuple(sorted(each.title for each in way))
-            if single not in found and titles not in found:
-                found[titles] = way
-                if all(len(each.places) == 1 for each in way):
-                    found.setdefault(single, way)
-    return list(dict.fromkeys(found.values()))[:_WAYS]
 
 
 def _noise(arrays: Iterable[Array]) -> float:

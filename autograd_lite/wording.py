@@ -24,8 +24,8 @@ from .naming import distinct
 from .passes import common_subexpressions, dead_code, simplify, undetached
 from .program import BACKWARD, Operation, Variable
 from .recording import Array
-from .replay import Delta, Edge, Forward, Gradients, Impossible, Overrides, Read, Rule, Site, Stale, Total
 from .rewriting import Rewriter, renamed, rewrite
+from .sites import Delta, Edge, Forward, Gradients, Impossible, Overrides, Read, Rule, Site, Stale, Total
 from .tensors import apply
 from .tracing import recorded
 

@@ -31,8 +31,8 @@ import numpy as np
 import autograd_lite as ag
 from autograd_lite.diagnosis import understood
 from autograd_lite.mistakes import CATALOGUE
-from autograd_lite.replay import Impossible
 from autograd_lite.reports import Report
+from autograd_lite.sites import Impossible
 
 from . import by_hand
 from .by_hand import Array, Network

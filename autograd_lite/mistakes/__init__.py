@@ -1,18 +1,21 @@
 """The mistakes that people make when they derive backpropagation by hand: the catalogue of check_backprop.
 
-    slopes      at an activation: the slope missing, at the wrong value, of another function, as a matrix; masks
+    slopes      at an activation: the slope missing, at the wrong value, of another function, as a matrix
+    masks       at a relu: the mask always true, inverted, of another layer
     softmaxes   the Jacobian's diagonal alone, over the wrong axis
     losses      the gradient of another loss
     products    transposes, the wrong layer, a weight already updated, a layer skipped
-    records     biases, one record of many, branches lost or counted twice
+    records     biases, one record of many
+    branches    a use of a value left out or counted twice, regularisation among them
     factors     signs, factors, penalties
 
 Read next: `base.py`, which says what a mistake is and how to add one.
 """
 
-from . import factors, losses, products, records, slopes, softmaxes
+from . import branches, factors, losses, masks, products, records, slopes, softmaxes
 from .base import CATALOGUE, Mistake, Place, register
 
 __all__ = [
-    "CATALOGUE", "Mistake", "Place", "factors", "losses", "products", "records", "register", "slopes", "softmaxes",
+    "CATALOGUE", "Mistake", "Place", "branches", "factors", "losses", "masks", "products", "records", "register",
+    "slopes", "softmaxes",
 ]  # fmt: skip

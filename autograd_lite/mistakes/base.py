@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 
 from ..anatomy import Network
 from ..program import Variable
-from ..replay import Overrides
+from ..sites import Overrides
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from ..anatomy import Network
 from ..heads import times
 from ..program import Variable
-from ..replay import Delta, Overrides, Rule, Total
+from ..sites import Delta, Overrides, Rule, Total
 from .base import Mistake, Place, register
 
 

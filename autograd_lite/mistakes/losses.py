@@ -13,7 +13,7 @@ import numpy as np
 from ..anatomy import Network
 from ..heads import Head, activate, heads_of, jacobian_product, through, times
 from ..program import Variable
-from ..replay import Overrides, Read, Rule, Stale, Total
+from ..sites import Overrides, Read, Rule, Stale, Total
 from .base import Mistake, Place, register
 from .softmaxes import Axis, other_axes
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..anatomy import Network, Product
 from ..program import Variable
-from ..replay import Delta, Given, Overrides, Read, Rule, Stale, Total
+from ..sites import Delta, Given, Overrides, Read, Rule, Stale, Total
 from .base import Mistake, Place, register
 
 

@@ -1,6 +1,6 @@
-"""Mistakes in adding up: over the records of a batch, over the units of a layer, over the uses of a value.
+"""Mistakes in adding up over the records of a batch and the units of a layer.
 
-Read next: `factors.py`.
+Read next: `branches.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..anatomy import Bias, Network
-from ..program import Variable
-from ..replay import Delta, Edge, Forward, Overrides, Rule
+from ..sites import Delta, Forward, Overrides, Rule
 from .base import Mistake, Place, register
 from .products import deltas_like, outer, turned, weight_place
 
@@ -228,132 +227,4 @@ class FirstRecordOnly(OneRecord):
     name = "first record only"
     rank = 4
     first = True
-    which = "first"
-
-
-# ---- the uses of a value -------------------------------------------------------------------------------------------
-
-
-class BranchMistake(Mistake):
-    """A value that is used several times gets a gradient from each use."""
-
-    def branches(self, network: Network) -> Iterator[tuple[Variable, list[Edge]]]:
-        """The values used more than once, parameters and layers' values, with the uses."""
-        ends = {each for layer in network.last for each in (layer.z, layer.out)}  # beyond is the loss's own formula
-        layers = {each for layer in network.layers for each in (layer.z, layer.out, layer.product.x)} - ends
-        for each, edges in network.replay.consumers.items():
-            sent = [edge for edge in edges if edge in network.right.parts]
-            if len(sent) > 1 and (each in network.program.inputs or each in layers):
-                yield each, sent
-
-
-class Use:
-    """One use of a value."""
-
-    def __init__(self, edge: Edge, name: str, line: str, penalty: bool) -> None:
-        self.edge = edge
-        self.name = f"use {name}"
-        self.line = line
-        self.penalty = penalty  # it reaches the loss without passing a layer: a regularisation term
-
-
-def _use(network: Network, edge: Edge) -> Use:
-    y = network.operations[edge.operation].outputs[0]
-    signals = [each.y for each in network.products]
-    penalty = not any(y in network.replay.upstream(each) for each in signals) and len(network.products) > 0
-    return Use(edge, y.name, network.operations[edge.operation].place, penalty)
-
-
-@register
-class BranchLost(BranchMistake):
-    """The gradient through one use is left out."""
-
-    name = "branch lost"
-    rank = 2
-
-    def places(self, network: Network) -> Iterator[Place]:
-        for variable, edges in self.branches(network):
-            for edge in edges if len(edges) <= 4 else ():
-                yield Place(variable, variable, "branches", network.signature(variable), _use(network, edge))
-
-    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
-        return {place.other.edge: Rule((place.of,), np.zeros_like)}
-
-    def sentence(self, place: Place) -> str:
-        x, use = place.of.name, place.other
-        if use.penalty:
-            return f"the regularisation term of {x} ({use.line}) is missing in its gradient"
-        return (
-            f"{x} is used more than once, and the gradient through {use.name[4:]} ({use.line}) is lost: "
-            "the uses' gradients have to be added up"
-        )
-
-
-@register
-class BranchTwice(BranchMistake):
-    """The gradient through one use is counted twice."""
-
-    name = "branch twice"
-    rank = 4
-
-    def places(self, network: Network) -> Iterator[Place]:
-        for variable, edges in self.branches(network):
-            for edge in edges if len(edges) <= 4 else ():
-                yield Place(variable, variable, "branches", network.signature(variable), _use(network, edge))
-
-    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
-        edge = place.other.edge
-        right = network.replay.rule(edge)
-        return {edge: Rule(right.reads, lambda *arrays: 2 * right.function(*arrays))}
-
-    def sentence(self, place: Place) -> str:
-        x, use = place.of.name, place.other
-        if use.penalty:
-            return f"the regularisation term of {x} ({use.line}) is doubled in its gradient"
-        return f"the gradient of {x} through {use.name[4:]} ({use.line}) is counted twice"
-
-
-class OneUse(BranchMistake):
-    """Of many uses one is left."""
-
-    keep = -1
-    which = "last"
-
-    def places(self, network: Network) -> Iterator[Place]:
-        """The values with many uses: of two, one that is kept is one that is lost."""
-        biases = {each.parameter for each in network.biases}
-        for variable, edges in self.branches(network):
-            if len(edges) > 2:
-                group = "biases" if variable in biases else "weights" if variable in network.parameters else "branches"
-                yield Place(variable, edges, group, network.signature(variable))
-
-    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
-        """Nothing from the others."""
-        kept = sorted(place.part)[self.keep]
-        return {edge: Rule((place.of,), np.zeros_like) for edge in place.part if edge != kept}
-
-    def sentence(self, place: Place) -> str:
-        """What is wrong, in the user's names."""
-        count = len(place.part)
-        return (
-            f"of the {count} uses of {place.of.name} only the {self.which} one counts: its gradient is assigned where "
-            "it has to be added up (`+=`, not `=`)"
-        )
-
-
-@register
-class LastUseOnly(OneUse):
-    """Assignment where accumulation is meant."""
-
-    name = "last use only"
-    rank = 1
-
-
-@register
-class FirstUseOnly(OneUse):
-    """Only the first use counts."""
-
-    name = "first use only"
-    rank = 3
-    keep = 0
     which = "first"

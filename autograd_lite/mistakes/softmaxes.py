@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from ..anatomy import Activation, Network
 from ..heads import activate, jacobian_product
-from ..replay import Delta, Forward, Overrides, Rule
+from ..sites import Delta, Forward, Overrides, Rule
 from .base import Mistake, Place, register
 
 
