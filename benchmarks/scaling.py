@@ -3,10 +3,11 @@
     python -m benchmarks.scaling [--steps N] [--out DIR]
 
 The network is that of mnist_relu, 784-300-75-10, in float32, its step compiled. Three things are measured: a step of
-one process for several numbers of rows, the Allreduce of two ranks for several numbers of bytes, and, as a check, the
+one process for several numbers of rows, and the drawing of its batch; the Allreduce of two ranks for several numbers
+of bytes; and, as a check, the
 parts of a step on 1 and on 2 ranks. From the first two follows a prediction for 2 to 1,024 ranks:
 
-    step(p) = fixed + rows / p * per_row + allreduce(p)          (fixed and per_row those of a rank)
+    step(p) = rows * draw + fixed + rows / p * per_row + allreduce(p)
     allreduce(p) = 2 log2(p) latency + 2 (p - 1) / p bytes / bandwidth
 
 Compute is the process's own time, so that sharing a core does not count; communication and idleness are time by the
@@ -26,11 +27,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -109,6 +110,7 @@ def measure(steps: int) -> dict[str, Any]:
         found["allreduce"] = {size: fastest(partial(allreduce, comm, size), steps) for size in BYTES}
     else:
         times = max(steps // 4, 5)
+        found["draw"] = min(draws()) / ROWS[-1]
         found["alone"] = {rows: fastest(Step(rows, None), times) for rows in ROWS}
         found["shared"] = {rows: fastest(Step(rows, comm), times) for rows in ROWS}
     return found
@@ -119,6 +121,15 @@ def allreduce(comm: Timed, size: int) -> float:
     mine = np.ones(size // 8)
     comm.Allreduce(mine, np.empty_like(mine))
     return comm.communication
+
+
+def draws() -> Iterator[float]:
+    """The seconds that shuffled batches take, which every rank draws as a whole."""
+    loader = nn.DataLoader(*data(64 * ROWS[-1]), batch_size=ROWS[-1], shuffle=True, rng=np.random.default_rng(0))
+    began = time.process_time()
+    for _ in loader:
+        yield time.process_time() - began
+        began = time.process_time()
 
 
 class Step:
@@ -143,7 +154,10 @@ class Step:
 # ---- the model ---------------------------------------------------------------------------------------------------
 
 
-def line(points: dict[int, float]) -> tuple[float, float]:
+Line: TypeAlias = tuple[float, float]
+
+
+def line(points: dict[int, float]) -> Line:
     """Intercept and slope, both not negative, that fit with the least relative error."""
     x, y = (np.array(each, float) for each in (list(points), list(points.values())))
     rows = np.stack([np.ones_like(x), x], axis=1) / y[:, None]
@@ -153,14 +167,12 @@ def line(points: dict[int, float]) -> tuple[float, float]:
     return 0.0, float(np.median(y / x))
 
 
-def predict(
-    ranks: int, rows: float, alone: tuple[float, float], shared: tuple[float, float], net: dict[str, float]
-) -> dict[str, float]:
+def predict(ranks: int, rows: float, draw: float, alone: Line, shared: Line, net: dict[str, float]) -> dict[str, float]:
     """The parts of a step on so many ranks, and how many times as fast as a process alone they are."""
     size = 4 * sum(each.size for each in network().parameters())
-    compute = shared[0] + shared[1] * rows / ranks
+    compute = rows * draw + shared[0] + shared[1] * rows / ranks
     communication = 2 * np.log2(ranks) * net["latency"] + 2 * (ranks - 1) / ranks * size / net["bandwidth"]
-    speedup = (alone[0] + alone[1] * rows) / (compute + communication)
+    speedup = (rows * draw + alone[0] + alone[1] * rows) / (compute + communication)
     return {"compute": compute, "communication": float(communication), "speedup": float(speedup)}
 
 
@@ -179,6 +191,7 @@ def report(one: list[dict[str, Any]], two: list[dict[str, Any]]) -> tuple[str, d
     lines.append("")
     for name, (fixed, per_row) in (("one process", alone), ("a rank", shared)):
         lines.append(f"{name}: {1e6 * fixed:.0f} us a step and {1e6 * per_row:.1f} us a row")
+    lines.append(f"drawing: {1e6 * one[0]['draw']:.2f} us a row of all ranks")
     lines += [f"Allreduce: latency {1e6 * here['latency']:.1f} us, bandwidth {here['bandwidth'] / 1e9:.1f} GB/s"]
     lines += ["", f"Predicted speedup over one process: {GLOBAL} rows in all, or {BATCH} rows on each rank", ""]
     lines += ["| ranks | in all, as measured | in all, Ethernet | on each, as measured | on each, Ethernet |"]
@@ -186,7 +199,7 @@ def report(one: list[dict[str, Any]], two: list[dict[str, Any]]) -> tuple[str, d
     predicted = []
     for ranks in PREDICTED:
         cases = [(rows, net) for rows in (GLOBAL, BATCH * ranks) for net in (here, NETWORK)]
-        parts = [predict(ranks, rows, alone, shared, net) for rows, net in cases]
+        parts = [predict(ranks, rows, one[0]["draw"], alone, shared, net) for rows, net in cases]
         predicted.append({"ranks": ranks, "parts": parts})
         lines.append(f"| {ranks:,} | " + " | ".join(f"{each['speedup']:.1f}" for each in parts) + " |")
     return "\n".join(lines), {"one": one, "two": two, "alone": alone, "shared": shared, **here, "predicted": predicted}
