@@ -7,7 +7,7 @@ one process for several numbers of rows, and the drawing of its batch; the Allre
 of bytes; and, as a check, the
 parts of a step on 1 and on 2 ranks. From the first two follows a prediction for 2 to 1,024 ranks:
 
-    step(p) = rows * draw + fixed + rows / p * per_row + allreduce(p)
+    step(p) = fixed + rows / p * (draw + per_row) + allreduce(p)
     allreduce(p) = 2 log2(p) latency + 2 (p - 1) / p bytes / bandwidth
 
 Compute is the process's own time, so that sharing a core does not count; communication and idleness are time by the
@@ -124,7 +124,7 @@ def allreduce(comm: Timed, size: int) -> float:
 
 
 def draws() -> Iterator[float]:
-    """The seconds that shuffled batches take, which every rank draws as a whole."""
+    """The seconds that it takes to copy shuffled batches out of the data."""
     loader = nn.DataLoader(*data(64 * ROWS[-1]), batch_size=ROWS[-1], shuffle=True, rng=np.random.default_rng(0))
     began = time.process_time()
     for _ in loader:
@@ -170,9 +170,9 @@ def line(points: dict[int, float]) -> Line:
 def predict(ranks: int, rows: float, draw: float, alone: Line, shared: Line, net: dict[str, float]) -> dict[str, float]:
     """The parts of a step on so many ranks, and how many times as fast as a process alone they are."""
     size = 4 * sum(each.size for each in network().parameters())
-    compute = rows * draw + shared[0] + shared[1] * rows / ranks
+    compute = shared[0] + (draw + shared[1]) * rows / ranks
     communication = 2 * np.log2(ranks) * net["latency"] + 2 * (ranks - 1) / ranks * size / net["bandwidth"]
-    speedup = (rows * draw + alone[0] + alone[1] * rows) / (compute + communication)
+    speedup = (alone[0] + (draw + alone[1]) * rows) / (compute + communication)
     return {"compute": compute, "communication": float(communication), "speedup": float(speedup)}
 
 
@@ -191,7 +191,7 @@ def report(one: list[dict[str, Any]], two: list[dict[str, Any]]) -> tuple[str, d
     lines.append("")
     for name, (fixed, per_row) in (("one process", alone), ("a rank", shared)):
         lines.append(f"{name}: {1e6 * fixed:.0f} us a step and {1e6 * per_row:.1f} us a row")
-    lines.append(f"drawing: {1e6 * one[0]['draw']:.2f} us a row of all ranks")
+    lines.append(f"drawing: {1e6 * one[0]['draw']:.2f} us a row")
     lines += [f"Allreduce: latency {1e6 * here['latency']:.1f} us, bandwidth {here['bandwidth'] / 1e9:.1f} GB/s"]
     lines += ["", f"Predicted speedup over one process: {GLOBAL} rows in all, or {BATCH} rows on each rank", ""]
     lines += ["| ranks | in all, as measured | in all, Ethernet | on each, as measured | on each, Ethernet |"]

@@ -90,14 +90,14 @@ class DataLoader:
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
+        return (tuple([each[rows] for each in self.arrays]) for rows in self.rows())
+
+    def rows(self) -> Iterator[Any]:
+        """What picks each batch out of the arrays, for one pass: row numbers, or slices without `shuffle`."""
         order = self.rng.permutation(len(self.arrays[0])) if self.shuffle else None
         for k in range(len(self)):
             rows = slice(k * self.batch_size, (k + 1) * self.batch_size)
-            if order is None:
-                yield tuple([each[rows] for each in self.arrays])
-            else:
-                chosen = order[rows]
-                yield tuple([each[chosen] for each in self.arrays])
+            yield rows if order is None else order[rows]
 
 
 def train_test_split(

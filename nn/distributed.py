@@ -25,6 +25,7 @@ import numpy as np
 
 import autograd_lite as ag
 
+from .data import DataLoader
 from .evaluation import evaluate
 from .losses import CrossEntropyLoss, NLLLoss
 from .modules import Module
@@ -84,6 +85,10 @@ class Alone:
     def step(self, model: Any, loss_fn: Any, optimizer: Optimizer, compile: bool) -> TrainStep:
         """A training step."""
         return TrainStep(model, loss_fn, optimizer, compile, finite=True)
+
+    def train(self, data: Any) -> Any:
+        """The batches to train on."""
+        return data
 
     def agreed(self, interruption: Any) -> Any:
         """The interruption, as all ranks see it."""
@@ -173,6 +178,10 @@ class Ranks(Alone):
         """A training step that takes the batch of all ranks, and uses this one's part of it."""
         return SharedStep(self, model, loss_fn, optimizer, compile)
 
+    def train(self, data: Any) -> Any:
+        """The batches; of a loader's every rank copies its own rows alone."""
+        return Undrawn(data) if type(data) is DataLoader and len(data.arrays) == 2 else data
+
     def agreed(self, interruption: Any) -> Any:
         """An interruption that all ranks see after the same batch."""
         self._interruption = interruption
@@ -245,6 +254,35 @@ def ranks_of(comm: Any) -> Alone:
     if not all(hasattr(comm, name) for name in ("Allreduce", "rank", "size", "bcast")):
         raise TypeError(f"fit: comm must be a communicator of mpi4py (MPI.COMM_WORLD), not {type(comm).__name__}.")
     return Ranks(comm)
+
+
+class Undrawn:
+    """The batches of a loader whose inputs are not copied before somebody takes rows of them."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[tuple[Any, Array]]:
+        x, y = self.loader.arrays
+        for rows in self.loader.rows():
+            yield Picked(x, rows), y[rows]
+
+
+class Picked:
+    """Rows of an array; a slice of it is an array."""
+
+    def __init__(self, array: Array, rows: Any) -> None:
+        self.array = array
+        self.rows = rows
+
+    def __getitem__(self, part: slice) -> Array:
+        found: Array = self.array[self.rows][part] if isinstance(self.rows, slice) else self.array[self.rows[part]]
+        return found
+
+
+def whole(x: Any) -> Any:
+    """A batch's inputs, all of them."""
+    return x[:] if isinstance(x, Picked) else x
 
 
 def fingerprint(array: Any) -> int:

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from .distributed import ranks_of
+from .distributed import ranks_of, whole
 from .evaluation import Metric
 from .modules import Module
 from .optim import Optimizer
@@ -99,7 +99,7 @@ def fit(
         while run.epoch < epochs and not (history.stopped or history.interrupted):
             begun = time.perf_counter()
             try:
-                complete = _one_epoch(step, run, interruption, progress)
+                complete = _one_epoch(step, run, ranks.train(train), interruption, progress)
             except FloatingPointError:
                 if files is not None:
                     files.close(spoilt=True)
@@ -133,19 +133,21 @@ def fit(
     return history
 
 
-def _one_epoch(step: TrainStep, run: RunState, interruption: Interruption, progress: _Progress) -> bool:
+def _one_epoch(
+    step: TrainStep, run: RunState, train: Iterable[Any], interruption: Interruption, progress: _Progress
+) -> bool:
     """Run through the rest of an epoch; whether it came to its end."""
     scheduler = run.scheduler if getattr(run.scheduler, "per_batch", False) else None
     watchers = [callback.on_batch for callback in run.callbacks if hasattr(callback, "on_batch")]
     live = progress.live
     run.mark()
-    for x, y in run.batches():
+    for x, y in run.batches(train):
         try:
             loss = step(x, y)
         except NotFinite as error:
             place = f"{error.args[0].removeprefix('TrainStep: ').rstrip('.')} in epoch {run.epoch + 1}"
             place = f"fit: {place}, batch {run.batch + 1}"
-            raise FloatingPointError(f"{place}: {cause(run, x, y)}") from None
+            raise FloatingPointError(f"{place}: {cause(run, whole(x), y)}") from None
         if scheduler is not None:
             scheduler.step()
         run.count(loss, len(y))

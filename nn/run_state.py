@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -106,15 +106,17 @@ class RunState:
         """The mean loss of this epoch so far, each batch counted by its rows."""
         return self.loss_sum / self.rows
 
-    def batches(self) -> Iterator[Any]:
-        """The batches of this epoch that are still to come, in the order that its first random state gives."""
+    def batches(self, train: Iterable[Any] | None = None) -> Iterator[Any]:
+        """The batches of this epoch that are still to come, in the order that its first random state gives; `train`
+        stands for the run's own, of which it gives the same batches."""
+        train = self.train if train is None else train
         done = self.batch
         if not done:
-            yield from self.train
+            yield from train
             return
         now = self._random()
         self._set_random(self._first_random)
-        whole = iter(self.train)
+        whole = iter(train)
         found = sum(1 for _ in islice(whole, done))
         if found < done:
             raise ValueError(f"fit: the run stopped after batch {done} of an epoch; `train` has only {found} batches.")
