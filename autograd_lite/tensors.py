@@ -32,7 +32,7 @@ from .boundary import LITERALS, array_remedy, check_differentiable, explained, f
 from .methods import ArrayMethods
 from .primitives import COMPOSITES, NEUTRAL, PICK, PRIMITIVES, Primitive, missing, public_name
 from .recording import Array, Node, here, new_leaf, record, thread, tick
-from .rules import reduce
+from .rules.forms import form
 from .rules.index import getitem
 from .rules.shape import DETACH
 
@@ -683,7 +683,7 @@ def _ufunc_form(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
     if method == "outer":
         first, second = (each if isinstance(each, Tensor) else np.asarray(each) for each in inputs)
         return ufunc(np.reshape(first, first.shape + (1,) * second.ndim), second, **kwargs)
-    function = reduce.form(ufunc, method)
+    function = form(ufunc, method)
     if function is None:
         remedy = "use np.where or x[index] = value" if method == "at" else "write it with functions that have a rule"
         raise NotImplementedError(f"{name}.{method} has no gradient rule: {remedy}.")
