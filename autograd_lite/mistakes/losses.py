@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..anatomy import Network
-from ..heads import Head, activate, heads_of, jacobian_product, through, times
+from ..heads import Head, activate, heads_of, through, times
 from ..program import Variable
 from ..sites import Overrides, Read, Rule, Stale, Total
 from .base import Mistake, Place, register
@@ -180,9 +180,8 @@ class SoftmaxOfTheHeadAlongAnotherAxis(LossMistake):
         head, axis = place.part, place.other.axis
 
         def wrong(a: Any, t: Any, z: Any) -> Any:
-            p = activate("softmax", z, axis)
-            error = p - t
-            return times(jacobian_product(p, error, axis) if head.loss == "squared error" else error, head.factor)
+            p = activate("softmax", z, axis)  # the derivative that follows goes by record, as it should
+            return times(through(head.loss, "softmax", p, p - t, z, head.axis), head.factor)
 
         return {Total(head.z): Rule(head.reads, wrong)}
 
