@@ -254,7 +254,8 @@ def _common_scale(nearest: list[_Pair]) -> tuple[float, bool]:
     def companions(pair: _Pair) -> int:
         return sum(abs(each.own - pair.own) <= (each.tolerance + pair.tolerance) * abs(pair.own) for each in fitting)
 
-    return max(fitting, key=companions).own, True  # max keeps the first of equals, which is the nearest
+    # any scale explains a single number; and max keeps the first of equals, which is the nearest
+    return max(fitting, key=lambda pair: (companions(pair), pair.g.size > 1)).own, True
 
 
 def _judge(name: str, pair: _Pair, scale: float, largest: float) -> Comparison:

@@ -192,6 +192,7 @@ class Search:
         """A hypothesis with one more mistake, wherever that explains the gradient and loses none before it; of the
         `sizes` alone, with one that changes nothing but the size."""
         for candidate in self.candidates:
+            self.tick(target.name)
             if sizes and not (candidate.made.mistake.size and target.variable is candidate.made.places[0].of):
                 continue
             new = self._with(hypothesis, candidate, target)
@@ -288,6 +289,7 @@ class Search:
         first: dict[int, Hypothesis | None] = {}
         best = math.inf
         for i, j in sorted(pairs, key=lambda pair: reach[pair[0]].made.cost + reach[pair[1]].made.cost):
+            self.tick(target.name)
             if time.perf_counter() > self.deadline:
                 return
             if reach[i].made.cost + reach[j].made.cost > best + 0.3:

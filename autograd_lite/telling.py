@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .anatomy import Network
+from .anatomy import KINDS, Network
 from .hypotheses import Hypothesis, Made, Target
 from .program import Variable, text
 from .recording import Array, Node, new_leaf
@@ -127,7 +127,7 @@ def _spelt(network: Network, value: Any) -> str:
     if maker is None or value.given:
         return text(value)
     step = network.operations[maker]
-    return as_python(step.primitive, step.inputs, step.settings, text)
+    return as_python(step.primitive, step.inputs, step.settings, lambda each: _spelt(network, each))
 
 
 def _location(network: Network, site: Site) -> str:
@@ -138,6 +138,13 @@ def _location(network: Network, site: Site) -> str:
         edges = network.replay.consumers.get(site.of, [])
         maker = network.replay.makers.get(site.of)
         operation = network.operations[edges[0].operation if edges or maker is None else maker]
+        while (
+            operation.primitive.view and not operation.outputs[0].given and operation.outputs[0] in network.right.totals
+        ):
+            (number, _), *_ = network.replay.consumers[operation.outputs[0]]  # a transpose belongs to its product
+            operation = network.operations[number]
+        if maker is not None and operation.primitive not in KINDS:
+            operation = network.operations[maker]  # logits: what uses them first is the loss's own formula
     settings = {key: each for key, each in operation.settings.items() if each is not None}
     shown = as_python(operation.primitive, operation.inputs, settings, lambda each: _spelt(network, each))
     names = ", ".join(each.name for each in operation.outputs)

@@ -250,7 +250,7 @@ def false_alarms(count: int, verbose: bool) -> tuple[int, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.diagnosis", description="the score of the diagnosis")
     parser.add_argument("--quick", action="store_true", help="the first eight networks, fewer pairs")
-    parser.add_argument("--pairs", type=int, default=30, metavar="N", help="pairs a network (default 30)")
+    parser.add_argument("--pairs", type=int, default=12, metavar="N", help="pairs a network (default 12)")
     parser.add_argument("--right", type=int, default=500, metavar="N", help="right derivations (default 500)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once (default 1)")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="networks by their names")
