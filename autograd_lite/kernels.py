@@ -184,14 +184,16 @@ def _choice(code: Binder, i: int, operation: Operation) -> Place:
     result = operation.outputs[0]
     condition, yes, no = (code.place(each, result.dtype) for each in operation.inputs)
     order = entrywise_features_first(result, [condition.array, yes.array, no.array])
-    zero = _is_zero(yes) or _is_zero(no)
-    place = code.result(i, operation, [yes, no] if zero else [no], order)
+    kept = no if _is_zero(yes) else yes if _is_zero(no) else None
+    masked = kept is not None and kept.array is not None and kept.array.dtype == result.dtype
+    masked = masked and condition.array is not None and result.dtype.char in "fd"
+    # Copied over, the memory of the first choice would be lost before it is read.
+    place = code.result(i, operation, [yes, no] if masked else [no], order)
     if place is None:
         plain(code, operation)
         return Place(result.name, fresh=bool(result.shape))
-    kept = no if _is_zero(yes) else yes
-    arrays = [each.array for each in (condition, kept, place) if each.array is not None]
-    if zero and len(arrays) == 3 and arrays[1].dtype == result.dtype and result.dtype.char in "fd":
+    if masked and kept is not None:
+        arrays = [each.array for each in (condition, kept, place) if each.array is not None]
         _mask(code, arrays[0], arrays[1], arrays[2], result.name, where=kept is yes)
         return place
     if place.array is not no.array:

@@ -40,6 +40,7 @@ class Slope:
         self.entries = [1.0, 2.0]
         self.table = {"p": 1.0}
         self._hidden = 5.0
+        self._weight = 6.0
 
     @property
     def hidden(self) -> float:
@@ -54,7 +55,7 @@ class Slope:
         return x * cls.k
 
     def __mul__(self, other: Any) -> Any:
-        return other * self._hidden
+        return other * self._weight
 
     def times(self, x: Any) -> Any:
         return x * self.a * self.k * self.inner.b * self.hidden * self.entries[0] * self.table["p"]
@@ -142,7 +143,7 @@ def classes_themselves() -> Case:
 
 def operators() -> Case:
     c = Slope()
-    return lambda x: c * x, [lambda: setattr(c, "_hidden", 2.0)]
+    return lambda x: c * x, [lambda: setattr(c, "_weight", 2.0)]
 
 
 def slots() -> Case:

@@ -61,11 +61,11 @@ def flat(tree: Any) -> list[Any]:
 
 EDGES = np.array([-np.inf, -1.5, -0.0, 0.0, 1e-320, 2.5, np.inf, np.nan])
 CHOICES: dict[str, Callable[[Any, Any], Any]] = {
-    "zero first": lambda m, x: np.where(m, 0, x * 1),
-    "zero last": lambda m, x: np.where(m, x * 1, 0.0),
-    "minus zero": lambda m, x: np.where(m, -0.0, x * 1),
-    "a column": lambda m, x: np.where(m, 0, x[:, :1] * 1) + x,
-    "one mask": lambda m, x: np.where(m[:1], x * 1, 0),
+    "zero first": lambda m, x: np.where(m, 0, x * 3),
+    "zero last": lambda m, x: np.where(m, x * 3, 0.0),
+    "minus zero": lambda m, x: np.where(m, -0.0, x * 3),
+    "a column": lambda m, x: np.where(m, 0, x[:, :1] * 3) + x,
+    "one mask": lambda m, x: np.where(m[:1], x * 3, 0),
     "both": lambda m, x: np.where(m, x * 2, x * 3),
 }
 

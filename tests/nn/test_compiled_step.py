@@ -187,7 +187,19 @@ class Factored(nn.Module):
         return x @ (self.first @ self.second)
 
 
-STRAIGHT: dict[str, Build] = {**MODELS, "transposed": Transposed, "factored": Factored}
+class Summed(nn.Module):
+    """Two weights with one gradient."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.first = nn.Parameter(rng.standard_normal((3, 2)), dtype=np.float64)
+        self.second = nn.Parameter(rng.standard_normal((3, 2)), dtype=np.float64)
+
+    def forward(self, x: Any) -> Any:
+        return x @ (self.first + self.second)
+
+
+STRAIGHT: dict[str, Build] = {**MODELS, "transposed": Transposed, "factored": Factored, "summed": Summed}
 
 
 @pytest.mark.parametrize("rows", [1, 6, 80])
@@ -251,6 +263,16 @@ def test_gradients_that_nobody_reads_are_not_computed_and_those_read_late_are_ri
     assert weight.is_leaf
     pair.steps[1](u, v)
     assert weight.is_leaf
+
+
+def test_a_gradient_that_a_leaf_outside_shares(straight: str) -> None:
+    pair = Pair(Summed)
+    for i, model in enumerate(pair.models):
+        optimizer = nn.optim.SGD([model.first], lr=0.1)
+        pair.optimizers[i] = optimizer
+        pair.steps[i] = nn.TrainStep(model, pair.loss, optimizer, compile=bool(i))
+    for k in range(3):  # the other weight's gradients add up
+        pair.step(*batch(seed=k))
 
 
 def test_float32_straight(straight: str) -> None:
