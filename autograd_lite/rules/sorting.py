@@ -20,7 +20,8 @@ from .reduce import kept, reduced_last
 @composite(np.sort)
 def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """np.sort, as the gather that it is."""
-    np.sort(np.zeros(1), kind=kind, stable=stable)  # raises for kinds that there are not
+    if kind is not None or stable is not None:
+        np.sort(np.zeros(1), kind=kind, stable=stable)  # raises for kinds that there are not
     if axis is None:
         a, axis = np.ravel(a), -1
     axis = normalize_axis_index(axis, a.ndim)
