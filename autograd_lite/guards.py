@@ -23,6 +23,7 @@ from .watching import PLAIN, Watch
 
 _LIBRARY = ("autograd_lite", "nn")
 _FOREIGN = ("builtins", "numpy")
+_BY_TEXT = frozenset({"getattr", "globals", "vars", "__dict__", "attrgetter", "__getattribute__"})
 
 
 class Reach:
@@ -30,15 +31,17 @@ class Reach:
 
     def __init__(self, *functions: Any) -> None:
         self.names: set[str] = set()
+        self._by_text = False  # some code asks for attributes by text
         while True:  # an object is read through names, and what it leads to may name more
-            known = len(self.names)
+            known = len(self.names), self._by_text
             self.tensors: dict[int, Any] = {}
             self.generators: dict[int, np.random.Generator] = {}
             self._watch = Watch()
             self._seen: dict[int, Any] = {}
-            for each in functions:
-                self._value(each)
-            if len(self.names) == known:
+            self._waiting: list[Any] = list(functions)
+            while self._waiting:
+                self._visit(self._waiting.pop())
+            if (len(self.names), self._by_text) == known:
                 break
 
     def keeps_length(self, sequence: Sized) -> None:
@@ -51,9 +54,9 @@ class Reach:
 
     # ---- values ----------------------------------------------------------------------------------------------------
 
-    def _value(self, value: Any) -> None:
-        if isinstance(value, str) and value.isidentifier():
-            self.names.add(value)  # getattr may be given it
+    def _visit(self, value: Any) -> None:
+        if isinstance(value, str) and self._by_text and value.isidentifier():
+            self.names.add(value)
         if isinstance(value, PLAIN) or id(value) in self._seen:
             return
         self._seen[id(value)] = value
@@ -91,14 +94,13 @@ class Reach:
             self._object(value)
 
     def _each(self, values: Iterable[Any]) -> None:
-        for each in values:
-            self._value(each)
+        self._waiting += values
 
     def _entries(self, container: Any, entries: Iterable[tuple[Any, Any]]) -> None:
         name = self._watch.name(container)
         for key, each in list(entries):
             self._watch.value(f"{name}[{repr(key) if type(key) in (str, int) else self._watch.name(key)}]", each)
-            self._value(each)
+            self._waiting.append(each)
 
     def _named(self, table: dict[str, Any]) -> None:
         self._entries(table, [(name, table[name]) for name in sorted(self.names.intersection(table))])
@@ -113,14 +115,16 @@ class Reach:
             except ValueError:
                 continue  # not set yet
             self._watch.value(f"{self._watch.name(cell)}.cell_contents", content)
-            self._value(content)
+            self._waiting.append(content)
         if _ours(function.__code__.co_filename):
             self._each((function.__defaults__, function.__kwdefaults__))
             return
         for each in ("__code__", "__defaults__", "__kwdefaults__"):
             self._watch.value(f"{name}.{each}", getattr(function, each))
         self._each((function.__defaults__, function.__kwdefaults__))
-        self.names |= _names(function.__code__)
+        names = _names(function.__code__)
+        self._by_text = self._by_text or not names.isdisjoint(_BY_TEXT)
+        self.names |= names
         self._named(function.__globals__)
 
     # ---- objects and classes ---------------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ class Reach:
             if isinstance(each, MemberDescriptorType):  # a slot
                 if value is not None and hasattr(value, name):
                     watch.value(f"{watch.name(value)}.{name}", getattr(value, name))
-                    self._value(getattr(value, name))
+                    self._waiting.append(getattr(value, name))
                 continue
             if named and value is not None and name not in own and not isinstance(each, property):
                 self._absent(own, value, name)
@@ -185,12 +189,13 @@ def _ours(path: str) -> bool:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Every global and attribute that a function's code names, also as text, inner functions included."""
+    """Every global and attribute that a function's code names, inner functions included; as text where it asks so."""
     found = set(code.co_names)
+    by_text = not found.isdisjoint(_BY_TEXT)
     for each in _constants(code.co_consts):
         if isinstance(each, CodeType):
             found |= _names(each)
-        elif isinstance(each, str) and each.isidentifier():
+        elif by_text and isinstance(each, str) and each.isidentifier():
             found.add(each)
     return found
 
