@@ -126,11 +126,14 @@ def walk(
             parents = node.parents
             joint = None
             if primitive.joint is not None:
-                asked = {}
                 if primitive.asks_wanted:
-                    wants = node.plan.wants
-                    asked["wanted"] = wants if wanted is None else [parent in wanted for parent in parents]
-                joint = [*primitive.joint(g, y, *inputs, **asked, **settings or {})]
+                    wants = node.plan.wants if wanted is None else [parent in wanted for parent in parents]
+                    if settings:
+                        joint = [*primitive.joint(g, y, *inputs, wanted=wants, **settings)]
+                    else:
+                        joint = [*primitive.joint(g, y, *inputs, wanted=wants)]
+                else:
+                    joint = [*primitive.joint(g, y, *inputs, **settings or {})]
             rules = primitive.rules
             for i in node.plan.flows:
                 parent = parents[i]

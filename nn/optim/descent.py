@@ -65,7 +65,7 @@ class SGD(Optimizer):
                 return
         # Plain descent spends less on arithmetic than on calls, so it does without the general loop's.
         for group in self.param_groups:
-            rates = self._rates
+            rates, known = self._rates, self._work
             if group["lr"] != self._rate:
                 self._rate = group["lr"]
                 rates.clear()
@@ -78,7 +78,10 @@ class SGD(Optimizer):
                     rate = rates.get(char)
                     if rate is None:
                         rate = rates[char] = np.array(self._rate, char)
-                    np.subtract(values, np.multiply(gradient, rate, self.work(each)), values)
+                    work = known.get(each)
+                    if work is None or work.dtype is not values.dtype:
+                        work = self.work(each)
+                    np.subtract(values, np.multiply(gradient, rate, work), values)
                     node.when = tick()
 
     def update(self, values: Array, gradient: Array, work: Array, memory: dict[str, Any], group: Group) -> None:
