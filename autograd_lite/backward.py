@@ -31,6 +31,7 @@ from .primitives import PICK, Primitive
 from .recording import Array, Mode, Node, describe_line, fingerprint, history, new_leaf, record, thread
 
 Lift = Callable[[Any, Node], Any]
+_ONE = {char: np.dtype(char).type(1) for char in "efdFD"}  # the seed of nearly every backward
 _LAST = 1 << 62  # leaves wait behind all operations
 
 
@@ -41,7 +42,10 @@ def backward(root: Node, value: Array, gradient: Any = None, retain_graph: bool 
             "backward: this tensor does not depend on anything that requires gradients. "
             "Make the parameters with ag.tensor(w, requires_grad=True), and compute outside ag.no_grad()."
         )
-    walk(root, make_seed(value, gradient, "backward"), deliver, freeing=not retain_graph)
+    seed = _ONE.get(value.dtype.char) if gradient is None and not value.ndim else None
+    if seed is None:
+        seed = make_seed(value, gradient, "backward")
+    walk(root, seed, deliver, None, None, not retain_graph)
 
 
 def make_seed(value: Any, gradient: Any, who: str) -> Any:

@@ -29,9 +29,10 @@ class CustomPrimitive(Primitive):
             if any(isinstance(each, Tensor) and each.requires_grad for each in (*args, *settings.values())):
                 return self.function(*args, **settings)
         if not settings:
-            if len(args) == 2 <= self.arity and (isinstance(args[0], Tensor) or isinstance(args[1], Tensor)):
-                return binary(self, *args)
-            if len(args) == 1 and isinstance(args[0], Tensor):
+            if len(args) == 2:
+                if self.arity > 1 and (isinstance(args[0], Tensor) or isinstance(args[1], Tensor)):
+                    return binary(self, args[0], args[1])
+            elif len(args) == 1 and isinstance(args[0], Tensor):
                 return unary(self, args[0])
         return super().__call__(*args, **settings)
 
