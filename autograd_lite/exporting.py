@@ -58,7 +58,8 @@ def export_onnx(
         onnx = importlib.import_module("onnx")
     except ModuleNotFoundError:
         raise ModuleNotFoundError('export_onnx needs onnx: pip install "autograd-lite[onnx]".') from None
-    first, second = (_prepared(f, _resized(args, batch, rows)) for rows in (ROWS if batch else (None, None)))
+    first = _prepared(f, _resized(args, batch, ROWS[0]))
+    second = _prepared(f, _resized(args, batch, ROWS[1])) if batch else first
     model = _Export(onnx, first, second, _batched(args, batch)).model()
     onnx.checker.check_model(model, full_check=True)
     if path is not None:
@@ -75,10 +76,8 @@ def export_onnx(
 # ---- the program -------------------------------------------------------------------------------------------------
 
 
-def _resized(args: tuple[Any, ...], batch: tuple[int, ...], rows: int | None) -> tuple[Any, ...]:
-    """The example arguments with so many rows."""
-    if rows is None:
-        return args
+def _resized(args: tuple[Any, ...], batch: tuple[int, ...], rows: int) -> tuple[Any, ...]:
+    """The example arguments with so many rows in those that hold the batch."""
 
     def with_rows(value: Any) -> Any:
         array = value.detach().data if isinstance(value, Tensor) else np.asarray(value)
