@@ -94,8 +94,11 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **settings: Any) -> 
     if mode in ("edge", "wrap") or (
         mode in ("reflect", "symmetric") and settings.get("reflect_type", "even") == "even"
     ):
-        places = np.pad(np.arange(array.size).reshape(array.shape), widths, mode, **settings)
-        return np.take(np.ravel(array), places)
+        padded = array.copy()
+        for axis, width in enumerate(widths):
+            if any(width):
+                padded = np.take(padded, np.pad(np.arange(array.shape[axis]), width, mode, **settings), axis)
+        return padded
     if array.dtype.kind not in "fc":  # NumPy rounds, and no gradient is asked for
         return ROUNDED(array, pad_width=widths, mode=mode, **settings)
     if mode in ("reflect", "symmetric", "linear_ramp", "mean"):
