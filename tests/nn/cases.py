@@ -1,6 +1,6 @@
 """What is recorded from torch and compared with it: optimizers, schedules and layers, described as plain data.
 
-`record_torch.py` runs these with torch and stores what comes out; the tests run them with nn.
+`record_torch.py` and `record_weights.py` run these with torch and store what comes out; the tests run them with nn.
 
 Read next: `record_torch.py`, `test_against_torch.py`.
 """
