@@ -129,7 +129,7 @@ class Report:
 
     def assign(self) -> None:
         """Put the findings beside the gradients that they spoil."""
-        if not self.ok and self.findings:
+        if not self.ok and self.findings and self.meaning.startswith("Your"):
             self.meaning = f"Apart from that, {self.meaning[:1].lower()}{self.meaning[1:]}"
         for entry in self.entries.values():
             told = [each for each in self.findings if entry.name in each.names and not entry.ok]

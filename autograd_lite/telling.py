@@ -189,17 +189,18 @@ class _Elsewhere:
 
 
 def _parts(network: Network, elsewhere: _Elsewhere, one: Made, other: Made) -> bool:
-    """Whether two mistakes give different gradients there."""
+    """Whether two mistakes give different gradients there, on any scale."""
     replay = elsewhere.replay
     try:
         first, second = (replay.back(each.overrides(network)).totals for each in (one, other))
     except Impossible:
         return True
-    for each in network.program.inputs:
-        a, b = first.get(each), second.get(each)
-        if a is not None and b is not None and (a.shape != b.shape or _differ(a, b, 1e-6)):
-            return True
-    return False
+    pairs = [(first[each], second[each]) for each in network.parameters if each in first and each in second]
+    if any(a.shape != b.shape for a, b in pairs):
+        return True
+    a, b = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
+    scale = float(a @ b) / (float(a @ a) or 1.0)  # a common scale tells nothing
+    return _differ(scale * a, b, 1e-6)
 
 
 # ---- what does match -----------------------------------------------------------------------------------------------
