@@ -196,7 +196,7 @@ class Regressor(RegressorMixin, _Network):  # type: ignore[misc]  # scikit-learn
     >>> import numpy as np, nn
     >>> X = np.linspace(-1, 1, 20)[:, None]
     >>> model = nn.sklearn.Regressor(lr=0.1, random_state=0).fit(X, 2 * X[:, 0] + 1)
-    >>> model.predict([[0.5]]).round(3).tolist()
+    >>> model.predict([[0.5]]).round(1).tolist()
     [2.0]
     """
 
