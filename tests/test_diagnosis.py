@@ -310,6 +310,61 @@ def test_activations_of_the_batch_before():
         ag.check_backprop(batch(X, T), P, manual, previous=batch(x[:3], t[:3]))
 
 
+# ---- other ways to write a network -----------------------------------------------------------------------------------
+
+
+def test_one_output_without_an_axis_of_its_own():
+    """A bias of one number fits on any scale: the weights say which one it is."""
+    t = (T[:, 0] > 0.5) * 1.0
+    p = {"w": P["W1"][:, 0], "b": np.array(0.3)}
+
+    def loss(p):
+        o = sigmoid(X @ p["w"] + p["b"])
+        return -np.mean(t * np.log(o) + (1 - t) * np.log(1 - o))
+
+    o = sigmoid(X @ p["w"] + p["b"])
+    right = {"w": X.T @ (o - t) / 6, "b": np.mean(o - t)}
+    assert ag.check_backprop(loss, p, right).ok
+    report = ag.check_backprop(loss, p, {**right, "b": np.sum(o - t)})
+    assert report["w"].ok
+    assert not report["b"].ok
+    assert "6 times too large: it is not divided by N" in report["b"].cause
+    slopes = {"w": X.T @ ((o - t) * o * (1 - o)), "b": np.sum((o - t) * o * (1 - o))}
+    report = ag.check_backprop(loss, p, slopes)
+    assert causes(report)[0][0] == "squared error's gradient for the cross-entropy"
+    assert report.scale == pytest.approx(6)
+
+
+def test_weights_as_in_torch_and_labels():
+    """(out, in) weights, and labels that pick from a log-softmax: the targets are read off the gradient."""
+    labels = np.array([0, 2, 1, 1, 0, 2])
+    p = {"W1": P["W1"].T.copy(), "b1": P["b1"], "W2": rng.standard_normal((3, 5)), "b2": np.ones(3)}
+
+    def loss(p):
+        h = np.tanh(X @ p["W1"].T + p["b1"])
+        z = h @ p["W2"].T + p["b2"]
+        logarithms = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return -np.mean(logarithms[np.arange(6), labels])
+
+    h = np.tanh(X @ p["W1"].T + p["b1"])
+    e = np.exp(h @ p["W2"].T + p["b2"])
+    q = e / e.sum(axis=1, keepdims=True)
+    u = q - np.eye(3)[labels]
+
+    def manual(d, slope):
+        d1 = d @ p["W2"] * slope
+        return {"W1": d1.T @ X, "b1": d1.sum(0), "W2": d.T @ h, "b2": d.sum(0)}
+
+    assert ag.check_backprop(loss, p, manual(u, 1 - h**2)).ok
+    report = ag.check_backprop(loss, p, manual(q * (u - (u * q).sum(1, keepdims=True)), 1 - h))
+    named = causes(report)
+    assert named[0] == ("squared error's gradient for the cross-entropy", (report.location.partition(" ")[0],))
+    assert ("half of the slope's formula", ("z1",)) in named
+    turned = manual(u, 1 - h**2)
+    report = ag.check_backprop(loss, p, {**turned, "W1": turned["W1"].T})
+    assert causes(report) == [("weight gradient transposed", ("W1",))]
+
+
 # ---- what nothing explains, and what cannot be told apart ------------------------------------------------------------
 
 
