@@ -445,7 +445,7 @@ def broken(seed: int) -> Iterator[Training]:
     yield of("optimizer of other parameters", mlp(rng, 6, 3), ce, x, y, optimizer=sgd(mlp(rng, 6, 3)))
     yield of("optimizer of other parameters", nn.Linear(4, 1), mse, X, Y, optimizer=adam(nn.Linear(4, 1)))
     yield of("gradients vanishing", mlp(rng, 6, 3, hidden=(16,) * 8, act=nn.Sigmoid), ce, x, y)
-    yield of("gradients vanishing", mlp(rng, 4, 1, hidden=(16,) * 6, act=nn.Sigmoid), mse, X, Y)
+    yield of("gradients vanishing", mlp(rng, 4, 1, hidden=(16,) * 9, act=nn.Sigmoid), mse, X, Y)
     yield of("gradients exploding", scaled(mlp(rng, 6, 3, hidden=(16,) * 8), 7), ce, x, y)
     grown = scaled(mlp(rng, 4, 1, hidden=(16,) * 10), 7)
     yield of("gradients exploding", grown, mse, X, Y)
