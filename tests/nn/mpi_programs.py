@@ -66,6 +66,9 @@ def equal(folder: str) -> None:
     ]
     cases: list[dict[str, Any]] = [{"loss": loss} for loss in losses]
     cases += [{"compile": True}, {"train": nn.DataLoader(X, Y, batch_size=2), "epochs": 1, "compile": True}]
+    hot = nn.one_hot(Y, 3, np.float64)
+    batches = [(X[:31], hot[:31]), (X[31:], hot[31:])]
+    cases.append({"loss": nn.MSELoss(), "train": batches, "valid": batches, "metrics": []})
     for case in cases:
         settings = {"valid": valid, "metrics": [nn.accuracy], **case}
         model, alone = network(seed=1 + COMM.rank), network()
