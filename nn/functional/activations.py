@@ -288,7 +288,7 @@ def log_softmax(input: Any, dim: int | None = None, *, axis: int | None = None) 
 
 @ag.primitive
 def logsumexp(input: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))) along `axis`, without overflow; of minus infinities alone, or of nothing, it is -inf, gradient 0.
+    """log(sum(exp(x))) along `axis`, without overflow; of minus infinities alone, or of nothing, -inf, gradient 0.
 
     >>> import numpy as np
     >>> float(logsumexp(np.array([1e4, 1e4])).round(4))

@@ -89,7 +89,8 @@ def test_a_rank_that_fails_ends_the_run_with_its_message(ranks: int, name: str, 
 
 @under_mpi
 def test_an_example_runs_on_two_ranks(tmp_path: Path) -> None:
-    command = [MPIEXEC, "-n", "2", sys.executable, "-m", "examples.xor", "--quick", "--epochs", "5", "--out", str(tmp_path)]
+    trainer = ["examples.xor", "--quick", "--epochs", "5", "--out", str(tmp_path)]
+    command = [MPIEXEC, "-n", "2", sys.executable, "-m", *trainer]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
