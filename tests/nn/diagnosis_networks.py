@@ -2,7 +2,7 @@
 
 Every sound one is diagnosed before training, during it and after it. More of them, from other random numbers:
 
-    python -m tests.nn.diagnosis_networks 10
+    python -m tests.nn.diagnosis_networks 3
 """
 
 import sys
