@@ -24,14 +24,14 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     >>> linear(np.ones((5, 2)), np.ones((3, 2)), np.zeros(3)).shape
     (5, 3)
     """
-    if weight.ndim == 2 and input.ndim == 2:
+    if weight.ndim == 2 and input.ndim == 2 and input.shape[1] == weight.shape[1]:
         # The same product as @, and up to five times as fast where a matrix is thin; for many rows and a small weight,
         # its transpose in memory order pays as well.
         product = np.dot(input, weight.T.copy() if len(input) > weight.size else weight.T)
     elif weight.ndim > 2 or input.ndim == 0 or input.shape[-1] != weight.shape[-1]:
         raise ValueError(
             f"linear: input of shape {input.shape} and weight {weight.shape}: the last axis of the input must be "
-            f"the weight's in_features, {weight.shape[-1]}."
+            f"in_features {weight.shape[-1]}."
         )
     else:
         product = input @ weight.T

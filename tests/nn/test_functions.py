@@ -293,7 +293,7 @@ def test_labels_that_are_no_integers() -> None:
         (lambda: F.cross_entropy(np.zeros((2, 3)), np.array([-100, -100])), "no label"),
         (lambda: F.cross_entropy(np.zeros((2, 3)), np.array([0, 1]), np.ones(2)), r"\(3,\)"),
         (lambda: F.cross_entropy(np.zeros((2, 3)), np.array([0, 1]), label_smoothing=2), "label_smoothing"),
-        (lambda: F.linear(np.zeros((2, 3)), np.zeros((4, 2))), r"\(2, 3\).*\(4, 2\)|\(2,3\).*"),
+        (lambda: F.linear(np.zeros((2, 3)), np.zeros((4, 2))), r"^linear: input of shape \(2, 3\) and weight \(4, 2\)"),
         (lambda: F.conv2d(np.zeros((1, 2, 4, 4)), np.zeros((3, 3, 2, 2))), "has 2 channels"),
         (lambda: F.conv2d(np.zeros((1, 2, 2, 2)), np.zeros((3, 2, 3, 3))), "do not fit"),
         (lambda: F.conv2d(np.zeros((1, 2, 4, 4)), np.zeros((3, 2, 2, 2)), stride=2, padding="same"), "stride 1"),

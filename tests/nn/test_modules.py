@@ -244,6 +244,14 @@ def test_seeds() -> None:
         nn.Linear(3, 2, rng=7)  # type: ignore[arg-type]  # the mistake that is tested
 
 
+@pytest.mark.parametrize("last", [nn.Identity, nn.Tanh, nn.Sigmoid, nn.ReLU])
+@pytest.mark.parametrize("bias", [True, False])
+def test_rows_of_another_width_are_named_alike_with_and_without_an_activation(last: Any, bias: bool) -> None:
+    said = r"^linear: input of shape \(5, 3\) and weight \(1, 16\): .* must be in_features 16\.$"
+    with pytest.raises(ValueError, match=said):
+        nn.Sequential(nn.Linear(16, 1, bias=bias), last())(np.ones((5, 3), np.float32))
+
+
 def test_bad_sizes_and_names() -> None:
     with pytest.raises(ValueError, match="groups"):
         nn.Conv2d(3, 4, 2, groups=2)
