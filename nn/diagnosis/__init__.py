@@ -9,6 +9,7 @@ Read next: `findings.py`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,8 +49,10 @@ def diagnose(
     parameters, buffers, gradients, modes, random generators and the optimizer stay as they are. A check is a function
     of a `Case` that yields `Finding`s: `checks=[*CHECKS, mine]`.
 
-    Raises TypeError for data that are no numbers, a model that returns no single array, one that cannot be traced
-    because it asks for values (`if x > 0`), and a loss that is not one number.
+    A plain function's weights must be tensors that require gradients: arrays are taken for constants.
+
+    Raises TypeError for arguments in another order, data that are no numbers, a model that returns no single array, one
+    that cannot be traced because it asks for values (`if x > 0`), and a loss that is not one number.
 
     >>> import numpy as np, nn
     >>> x = np.random.default_rng(0).standard_normal((99, 2))
@@ -57,6 +60,8 @@ def diagnose(
     >>> [each.name for each in nn.diagnose(model, nn.MSELoss(), x, 4 * (x[:, :1] > 0))]
     ['targets out of reach']
     """
+    _asked_with("model", model, "model(x)", "predictions")
+    _asked_with("loss", loss, "loss(predictions, y)", "one number")
     case = Case(model, loss, x, y, history, optimizer)
     findings: list[Finding] = []
     with looked_at(model, loss, len(case.records)):
@@ -66,3 +71,20 @@ def diagnose(
     rows = f"{len(case.records)} record{'s' * (len(case.records) != 1)}"
     notes = () if optimizer is not None else ("the rate and the size of a step were not tried: pass optimizer=.",)
     return Diagnosis(findings, f"{rows}, {len(checks)} checks", notes if usable else ())
+
+
+def _asked_with(name: str, given: Any, call: str, result: str) -> None:
+    """Raise TypeError for what cannot be called as model or loss: most often the arguments stand in another order."""
+    fits = callable(given)
+    try:
+        inspect.signature(getattr(given, "forward", given)).bind(*call.split(","))
+    except ValueError:  # what is written in C need not tell how it is called
+        return
+    except TypeError:
+        fits = False
+    if not fits:
+        what = getattr(given, "__name__", type(given).__name__)
+        raise TypeError(
+            f"diagnose: {call} must give {result}, but {what} cannot be called so: the order is "
+            f"nn.diagnose(model, loss, x, y, history, optimizer=optimizer), and {name} is {what}."
+        )

@@ -52,6 +52,21 @@ def _finite(case: Case, operation: Operation) -> bool:
     return all(np.all(np.isfinite(case.values[each])) for each in operation.outputs)
 
 
+def no_parameters(case: Case) -> Iterator[Finding]:
+    """Nothing that could be trained: weights that are plain arrays are constants."""
+    if case.whole is None or case.both is not None:
+        return
+    yield Finding(
+        "no parameters",
+        "No parameter of the model reaches the loss, so there is nothing to train, and its weights could not be looked "
+        "at: plain arrays are taken for constants.",
+        'Make them tensors: W = ag.tensor(W, requires_grad=True, name="W"); or pass an nn.Module.',
+        "the model",
+        1.0,
+        ERROR,
+    )
+
+
 def unused_parameters(case: Case) -> Iterator[Finding]:
     """Parameters that the loss does not depend on, and an optimizer of something else."""
     if case.both is None or case.whole is None or not isinstance(case.model, Module):
@@ -226,6 +241,7 @@ def _decayed(case: Case) -> bool:
 
 CHECKS = (
     not_a_number,
+    no_parameters,
     foreign_optimizer,
     unused_parameters,
     gradients_by_depth,

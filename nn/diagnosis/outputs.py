@@ -106,7 +106,7 @@ def one_answer(case: Case) -> Iterator[Finding]:
     if rows is None or len(rows) < 4 or case.learned or not np.all(np.isfinite(rows)) or not np.isfinite(case.loss):
         return
     y = case.few_y.astype(np.float64)
-    if np.ptp(y) == 0 or _last_layer_is_zero(case):
+    if case.both is None or np.ptp(y) == 0 or _last_layer_is_zero(case):
         return
     spread = float(np.max(np.std(rows, axis=0, dtype=np.float64)))
     size = float(np.max(np.abs(rows)))

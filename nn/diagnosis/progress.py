@@ -67,7 +67,7 @@ def plateau(case: Case) -> Iterator[Finding]:
     found = _column(case, "loss")
     if found is None or len(found[1]) < 5 or case.learned or not np.isfinite(case.constant_loss):
         return
-    if not case.activations:
+    if not case.activations or case.both is None:
         return  # a linear model has no plateaus: where it stands still, the data have no more to tell
     name, losses = found
     last = losses[-5:]

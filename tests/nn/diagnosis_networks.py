@@ -401,6 +401,10 @@ def broken(seed: int) -> Iterator[Training]:
     yield of("activation twice", mlp(rng, 6, 1, end=nn.Sigmoid()), bce, x, yes)
     yield of("activation twice", lambda x: softmax(x @ W), ce, x, y)
 
+    plain, column = W.data, rng.standard_normal((4, 1))
+    yield of("no parameters", lambda x: x @ plain, ce, x, y)
+    yield of("no parameters", lambda x: np.tanh(x) @ (0.01 * column), mse, X, Y, history=[{"loss": 1.0}] * 6)
+
     yield of("saturated units", scaled(mlp(rng, 6, 3, act=nn.Sigmoid), 30), ce, x, y)
     yield of("saturated units", scaled(mlp(rng, 4, 1, hidden=(32, 32), act=nn.Tanh), 20), mse, X, Y)
     yield of("dead units", with_bias(mlp(rng, 6, 3), 0, -30.0), ce, x, y)

@@ -254,6 +254,23 @@ def test_what_is_refused():
         nn.diagnose(model, nn.CrossEntropyLoss(), x, np.zeros(0))
 
 
+def test_arguments_in_another_order_are_named():
+    x, y = blobs(np.random.default_rng(0))
+    model, loss = mlp(np.random.default_rng(1), 6, 3), nn.CrossEntropyLoss()
+    for arguments in ((loss, model, x, y), (model, x, y, loss), (model, x, y, []), (x, y, model, loss)):
+        with pytest.raises(TypeError, match=r"the order is nn\.diagnose\(model, loss, x, y"):
+            nn.diagnose(*arguments)
+
+
+def test_weights_that_are_plain_arrays_are_told_and_nothing_is_claimed_of_steps_that_were_not_taken():
+    x, y = line(np.random.default_rng(0))
+    W = np.zeros((4, 1))
+    found = nn.diagnose(lambda x: np.tanh(x) @ W + 1, nn.MSELoss(), x, y, [{"loss": 1.0}] * 6)
+    assert found.names == ["no parameters"]
+    assert "requires_grad=True" in found[0].remedy
+    assert "Adam" not in str(found)
+
+
 def test_data_without_one_finite_record_are_told_and_nothing_else():
     x, y = blobs(np.random.default_rng(0))
     found = nn.diagnose(mlp(np.random.default_rng(1), 6, 3), nn.CrossEntropyLoss(), np.full_like(x, np.nan), y)
