@@ -35,11 +35,21 @@ def accuracy(prediction: Any, target: Any) -> float:
     return float(np.mean(np.argmax(prediction, axis=1) == labels))
 
 
+def refuse_arrays(caller: str, data: Any) -> None:
+    """Raise TypeError for arrays where batches belong: their rows would be taken for batches."""
+    arrays = (np.ndarray, ag.Tensor)
+    if isinstance(data, arrays) or (isinstance(data, (list, tuple)) and any(isinstance(each, arrays) for each in data)):
+        raise TypeError(
+            f"{caller}: arrays are not batches (x, y). Make batches of them: nn.DataLoader(x, y, batch_size=32, "
+            "shuffle=True), or one of everything: [(x, y)]."
+        )
+
+
 def evaluate(model: Module, loss_fn: Any, data: Iterable[Any], metrics: Iterable[Metric] = ()) -> dict[str, float]:
     """The mean loss and metrics over batches, the model in eval(); each batch counts by its rows.
 
     A metric is a function of prediction and target, both arrays, and has its figure under its own name. Raises
-    ValueError for no batches.
+    ValueError for no batches, TypeError for arrays in their place.
 
     >>> import numpy as np, nn
     >>> nn.evaluate(nn.Identity(), nn.MSELoss(), [(np.ones(2), np.zeros(2))])
@@ -48,6 +58,7 @@ def evaluate(model: Module, loss_fn: Any, data: Iterable[Any], metrics: Iterable
     metrics = list(metrics)
     sums: dict[str, float] = {}
     rows = 0
+    refuse_arrays("evaluate", data)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

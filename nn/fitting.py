@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .distributed import ranks_of, whole
-from .evaluation import Metric
+from .evaluation import Metric, refuse_arrays
 from .modules import Module
 from .optim import Optimizer
 from .optim.lr_scheduler import ReduceLROnPlateau
@@ -68,7 +68,8 @@ def fit(
 
     Raises FloatingPointError for a loss that is NaN or infinite, before it reaches the parameters, naming the first
     operation that produced it (if a gradient did, the steps of the epoch are taken again, watched, to find it);
-    ValueError for an empty data set, resume without `out`, or a checkpoint of another run.
+    ValueError for an empty data set, resume without `out`, or a checkpoint of another run; TypeError for a model that
+    is no Module, and for arrays in place of batches.
 
     >>> import numpy as np, nn
     >>> generator = nn.manual_seed(0)
@@ -80,6 +81,14 @@ def fit(
     """
     if resume and out is None:
         raise ValueError("fit: resume=True needs out=, the folder of the run to go on with.")
+    if not isinstance(model, Module):
+        raise TypeError(
+            f"fit: the model must be an nn.Module, whose parameters can be saved and restored by name, not "
+            f"{type(model).__name__}. For a function of yours: step = nn.TrainStep(function, loss_fn, optimizer), and "
+            "step(x, y) for each batch."
+        )
+    for data in (train, valid):
+        refuse_arrays("fit", data)
     if isinstance(train, Iterator):
         raise ValueError("fit: train can be run through only once; give a DataLoader or a list of batches.")
     metrics, callbacks = list(metrics), list(callbacks)

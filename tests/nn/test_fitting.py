@@ -379,3 +379,24 @@ class TestBadInput:
         nn.save({"w": np.ones(1)}, tmp_path / "last.npz")
         with pytest.raises(ValueError, match="holds no run"):
             nn.fit(**all_parts(0), out=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("data", [(X, Y), [X, Y], X, (nn.Parameter(X), Y)], ids=["pair", "list", "array", "tensor"])
+def test_arrays_in_place_of_batches_are_refused_with_the_remedy(data: Any) -> None:
+    model = nn.Linear(3, 2)
+    optimizer, loss = nn.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
+    for call in (
+        lambda: nn.fit(model, loss, optimizer, data),
+        lambda: nn.fit(model, loss, optimizer, [(X, Y)], valid=data),
+        lambda: nn.evaluate(model, loss, data),
+    ):
+        with pytest.raises(TypeError, match=r"^(fit|evaluate): .*nn\.DataLoader\(x, y"):
+            call()
+    assert len(nn.fit(model, loss, optimizer, [(X, Y)])) == 1
+
+
+def test_a_model_that_is_no_module_is_refused_with_the_remedy() -> None:
+    W = nn.Parameter(np.zeros((3, 2)))
+    model: Any = lambda x: x @ W
+    with pytest.raises(TypeError, match=r"^fit: the model must be an nn\.Module.*not function.*nn\.TrainStep\("):
+        nn.fit(model, nn.CrossEntropyLoss(), nn.optim.SGD([W], lr=0.1), [(X, Y)])
