@@ -100,7 +100,8 @@ class Graph:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture to a file, in the format that its name ends with: .svg, .png, .pdf, .html or .dot.
 
-        The file appears complete or not at all. Raises ValueError for another ending, RuntimeError as `svg`.
+        The file appears complete or not at all; folders that are missing are made. Raises ValueError for another
+        ending, RuntimeError as `svg`.
 
         >>> import numpy as np, autograd_lite as ag, tempfile, os
         >>> graph = ag.draw(lambda x: np.exp(x) * 2, np.ones(3))
@@ -134,7 +135,8 @@ class Graph:
 
 
 def write(path: str, content: bytes) -> None:
-    """Write a file that appears complete or not at all."""
+    """Write a file that appears complete or not at all, in a folder that is made if there is none."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     part = f"{path}.{os.getpid()}.part"
     with open(part, "wb") as file:
         file.write(content)

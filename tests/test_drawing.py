@@ -405,8 +405,16 @@ def test_files_of_every_format(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     links = [word for word in page.replace("\\", " ").replace('"', " ").replace("'", " ").split() if "://" in word]
     assert set(links) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}  # names, which nobody fetches
     with pytest.raises(ValueError, match=r"\.svg, \.png, \.pdf, \.html or \.dot"):
-        graph.save(tmp_path / "x.jpg")
+        graph.save(tmp_path / "no" / "x.jpg")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["x.dot", "x.html", "x.svg"]
+
+
+def test_folders_that_are_missing_are_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    graph = ag.draw(xor, *weights())
+    for name in ("x.dot", "out/x.dot", "out/pictures/of/x.dot"):
+        graph.save(name)
+        assert (tmp_path / name).read_text() == graph.source
 
 
 def test_png_without_dot_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_blocks_run():
+def test_the_blocks_run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     result = doctest.testfile(
         str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     )
     assert result.attempted >= 20
     assert result.failed == 0
+    assert (tmp_path / "out" / "loss.html").is_file()
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"python -m examples\.(\w+)", README.read_text()))))
