@@ -14,7 +14,7 @@ from .backward import walk
 from .derivatives import vjp
 from .naming import Names, Witness
 from .recording import Array, Node, history, no_grad
-from .reports import Report, compare
+from .reports import Report, compare, multiples
 from .runs import Run, label
 from .subgradients import resolved
 from .tensors import Tensor
@@ -151,11 +151,11 @@ def check_backprop(
 
     `loss_fn(params)` gives the scalar loss; `manual[name]` is the hand-written gradient of `params[name]`. A key of
     `manual` that is no parameter names a variable of the forward pass ("z2"), and its gradient (its delta) is
-    compared; of several values of that name the last is meant.
+    compared, on a scale of its own: a factor may come in after it. Of several values of that name the last is meant.
 
-    A report comes back: `report.ok`, `report.scale` (manual = scale * generated, the scale that most names share, on a
-    tie that of the name nearest the loss), `report[name].ok`, `.relative_error`; `print(report)` shows a table. Right
-    means max |manual - scale * generated| <= tolerance * max |scale * generated|, where the tolerance is about the
+    A report comes back: `report.ok`, `report.scale` (manual = scale * generated, the scale that most parameters share,
+    on a tie 1, then -1, N, 1/N, 2 and the like, then that of the name nearest the loss), `report[name].ok`, `.relative_error`;
+    `print(report)` shows a table. Right means max |manual - scale * generated| <= tolerance * max |scale * generated|, where the tolerance is about the
     square root of the machine epsilon of manual's dtype: 1e-8 for float64, 1e-4 for float32. Where np.maximum, minimum,
     max, min, abs or clip meet a tie, either side of the kink is right too.
 
@@ -198,28 +198,30 @@ def check_backprop(
             walk(root, seed, found.__setitem__, {ends[name]}, lift)
         return {name: np.array(found.get(node, np.zeros(node.shape, node.dtype))) for name, node in ends.items()}
 
+    deltas = frozenset(manual.keys() - params.keys())
     uses = _first_uses(steps)
     nearest = sorted(manual, key=lambda name: uses.get(ends[name], 0), reverse=True)
     shapes = [node.shape for node in steps if all(isinstance(n, int) for n in node.shape)]
     generated, tie = gradients({}), False
-    best = compare(manual, generated, nearest, shapes)
+    best = compare(manual, generated, nearest, shapes, deltas=deltas)
     for upwards in (False, True):
         values = {} if best.ok else resolved(steps, upwards)
         if values:
             other = gradients(values)
-            report = compare(manual, other, nearest, shapes, tie=True)
+            report = compare(manual, other, nearest, shapes, tie=True, deltas=deltas)
             if report.right > best.right:
                 best, generated, tie = report, other, True
     roundings = {} if best.ok else _roundings(loss_fn, params, best)
     if roundings:
-        best = compare(manual, generated, nearest, shapes, tie, roundings=roundings)
+        best = compare(manual, generated, nearest, shapes, tie, roundings=roundings, deltas=deltas)
     if not best.ok:
         from .diagnosis import diagnose  # right derivations pay nothing for it
 
         scale = diagnose(best, loss_fn, params, nearest, previous)
         if scale is not None and not np.isclose(scale, best.scale, rtol=1e-6, atol=0):
-            best = best.told_in(compare(manual, generated, nearest, shapes, tie, scale, roundings))
+            best = best.told_in(compare(manual, generated, nearest, shapes, tie, scale, roundings, deltas))
         best.assign()
+    best.notes[:0] = multiples(best, shapes)
     return best
 
 

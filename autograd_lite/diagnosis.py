@@ -59,7 +59,8 @@ def diagnose(
         entry = report[name]
         variable = variables.get(name) or _inner(network, name)
         if variable is not None and np.all(np.isfinite(entry.manual)) and np.all(np.isfinite(entry.generated)):
-            targets.append(Target(name, variable, entry.manual, max(entry.tolerance, _coarse(variable.dtype))))
+            tolerance = max(entry.tolerance, _coarse(variable.dtype))
+            targets.append(Target(name, variable, entry.manual, tolerance, delta=name not in params))
     if not targets or all(report[each.name].ok for each in targets):
         return None
     common = _common(report, targets)
@@ -129,8 +130,8 @@ def _inner(network: Network, name: str) -> Variable | None:
 
 def _common(report: Report, targets: list[Target]) -> float | None:
     """The common scale of a report, where more than a single number speaks for it."""
-    informative = any(report[each.name].ok and each.informative and np.any(each.manual) for each in targets)
-    single = [each for each in targets if report[each.name].ok and np.any(each.manual)]
+    single = [each for each in targets if report[each.name].ok and not each.delta and np.any(each.manual)]
+    informative = any(each.informative for each in single)
     return report.scale if informative or len(single) > 1 else None
 
 

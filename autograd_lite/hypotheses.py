@@ -58,6 +58,7 @@ class Target(NamedTuple):
     variable: Variable
     manual: Array
     tolerance: float
+    delta: bool = False  # no parameter's: on a scale of its own
 
     @property
     def informative(self) -> bool:

@@ -129,8 +129,14 @@ class Report:
 
     def assign(self) -> None:
         """Put the findings beside the gradients that they spoil."""
-        if not self.ok and self.findings and self.meaning.startswith("Your"):
-            self.meaning = f"Apart from that, {self.meaning[:1].lower()}{self.meaning[1:]}"
+        told_of = {name for each in self.findings for name in each.names}
+        wrong = [name for name, each in self.entries.items() if not each.ok]
+        if wrong and self.meaning.startswith("Your"):
+            rest = self.meaning.removeprefix("Your gradients")
+            if told_of.issuperset(wrong):
+                self.meaning = f"Apart from that, your gradients{rest}"
+            else:
+                self.meaning = f"The others{rest}" if self.right else ""
         for entry in self.entries.values():
             told = [each for each in self.findings if entry.name in each.names and not entry.ok]
             entry.cause = "; ".join(each.cause for each in told) or None
@@ -163,7 +169,7 @@ class Report:
             return "\n".join(
                 [*lines, "If it does not learn all the same, nn.diagnose says what is wrong with the training."]
             )
-        return "\n".join([*lines, self.meaning])
+        return "\n".join([*lines, self.meaning]).rstrip()
 
     __repr__ = __str__
 
@@ -182,6 +188,11 @@ class _Pair(NamedTuple):
     own: float  # the scale that fits best: <m, g> / <g, g>
     fits: bool  # whether m is that times g
 
+    @property
+    def informative(self) -> bool:
+        """Whether it says more than one number, which any scale explains."""
+        return self.g.size > 1
+
 
 def compare(
     manual: dict[str, Any],
@@ -191,16 +202,23 @@ def compare(
     tie: bool = False,
     known: float | None = None,
     roundings: dict[str, float] | None = None,
+    deltas: frozenset[str] = frozenset(),
 ) -> Report:
     """The report on `manual`. `nearest` lists the names from the loss backwards; `shapes` are those seen on the way,
     among which the size of the batch is looked for; `tie` says that ties were broken to get `generated`; `known` is the
-    scale if it is known already, `roundings` how far the generated gradients themselves are off."""
+    scale if it is known already, `roundings` how far the generated gradients themselves are off. The scale is that of
+    the parameters; each of the `deltas` may have its own."""
     pairs = {
         name: _pair(np.asarray(manual[name]), generated[name], (roundings or {}).get(name, 0.0)) for name in manual
     }
-    scale, common = _common_scale([pairs[name] for name in nearest]) if known is None else (known, True)
+    shapes = list(shapes)
+    scale, common = known, True
+    if scale is None:
+        scale, common = _common_scale([pairs[name] for name in nearest if name not in deltas], shapes)
     largest = max((_size(pair.g) for pair in pairs.values() if np.all(np.isfinite(pair.g))), default=0.0)
-    entries = {name: _judge(name, pair, scale, largest) for name, pair in pairs.items()}
+    entries = {
+        name: _judge(name, pair, scale, largest, own=name in deltas and pair.fits) for name, pair in pairs.items()
+    }
     if not common:
         meaning = "No gradient is a multiple of the generated one, so there is no common scale."
     else:
@@ -208,6 +226,28 @@ def compare(
     if tie:
         meaning += " (At ties, as of np.maximum, you take one side of the kink: that is as good as any.)"
     return Report(entries, scale, meaning)
+
+
+_UP_TO = "right up to a factor"
+
+
+def multiples(report: Report, shapes: Iterable[tuple[int, ...]]) -> list[str]:
+    """What it says that right deltas are on scales of their own."""
+    groups: dict[str, list[str]] = {}
+    shapes = list(shapes)
+    for each in report.entries.values():
+        if each.ok and each.verdict.startswith(_UP_TO):
+            ratio = each.own_scale / report.scale
+            word, _, _ = _recognised(abs(ratio), shapes)
+            shown = f"{ratio:.6g}" + (f" (= {'-' * (ratio < 0)}{word})" if word in ("N", "1/N") else "")
+            later = "the 1/N" if word == "N" else "that factor"
+            groups.setdefault(f"{shown} times what the parameters' scale gives: {later} comes in later", []).append(
+                each.name
+            )
+    return [
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {words}, which makes no gradient wrong."
+        for words, names in groups.items()
+    ]
 
 
 def _pair(manual: Array, generated: Array, rounding: float = 0.0) -> _Pair:
@@ -245,25 +285,44 @@ def _first_not_finite(x: Array) -> str:
     return f"{x[place]} at {place}" if place else str(x[place])
 
 
-def _common_scale(nearest: list[_Pair]) -> tuple[float, bool]:
-    """The scale that most fitting pairs share, on a tie the one nearest the loss; and whether there is any."""
+def _common_scale(nearest: list[_Pair], shapes: list[tuple[int, ...]]) -> tuple[float, bool]:
+    """The scale that most fitting pairs share, on a tie the plainest, then the one nearest the loss; and whether there
+    is any. A single number fits on every scale: it counts only where there is nothing else, or others agree with it."""
     fitting = [pair for pair in nearest if pair.fits]
-    if not fitting:
-        return next((pair.own for pair in nearest if pair.own and not math.isnan(pair.own)), 1.0), False
 
     def companions(pair: _Pair) -> int:
         return sum(abs(each.own - pair.own) <= (each.tolerance + pair.tolerance) * abs(pair.own) for each in fitting)
 
-    # any scale explains a single number; and max keeps the first of equals, which is the nearest
-    return max(fitting, key=lambda pair: (companions(pair), pair.g.size > 1)).own, True
+    telling = [
+        pair
+        for pair in fitting
+        if pair.informative or companions(pair) > 1 or _plainness(pair.own, shapes) < _ODD or len(nearest) == 1
+    ]
+    if not telling:
+        return 1.0, False
+    # max keeps the first of equals, which is the nearest
+    best = max(telling, key=lambda pair: (companions(pair), -_plainness(pair.own, shapes), pair.informative))
+    return best.own, True
 
 
-def _judge(name: str, pair: _Pair, scale: float, largest: float) -> Comparison:
-    """One name's verdict under the common scale."""
+_ODD = 3
+
+
+def _plainness(scale: float, shapes: list[tuple[int, ...]]) -> int:
+    """0 for 1, 1 for -1, 2 for what a sum, a mean or a factor 2 makes, `_ODD` for any other scale."""
+    if _equal(abs(scale), 1.0):
+        return 0 if scale > 0 else 1
+    word = _recognised(abs(scale), shapes)[0]
+    return _ODD if word == f"{abs(scale):.6g}" else 2
+
+
+def _judge(name: str, pair: _Pair, common: float, largest: float, own: bool) -> Comparison:
+    """One name's verdict under the common scale, or on its `own`."""
     m, g = pair.m, pair.g
     error, agreement = math.inf, math.nan
     if pair.fault is not None:
         return Comparison(name, m.shape, False, error, agreement, pair.own, pair.fault, m, g, pair.tolerance)
+    scale = pair.own if own else common
     target = scale * g
     difference, size = _size(m - target), _size(target)
     noise = _ROUNDINGS * abs(scale) * largest * (1.2e-7 if pair.tolerance > TOLERANCES["d"] else 2.2e-16)
@@ -275,7 +334,9 @@ def _judge(name: str, pair: _Pair, scale: float, largest: float) -> Comparison:
         a, b = _unit(m), _unit(target)
         agreement = float(np.real(np.vdot(b, a)) / (np.linalg.norm(a) * np.linalg.norm(b)))
     ok = difference <= max(noise, pair.tolerance * size)
-    if ok:
+    if ok and own and not abs(pair.own - common) <= 2 * pair.tolerance * abs(common):
+        verdict = f"{_UP_TO}: {pair.own / common:.6g} times what is expected"
+    elif ok:
         verdict = "right" if size else "right: both are 0"
     elif not size:
         verdict = "WRONG: it should be 0"

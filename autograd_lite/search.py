@@ -122,9 +122,8 @@ class Search:
             return
         yield None, rest
         known = [] if self.common is None else [self.common]
-        for target in self.targets[1:]:
-            found = self._fit(target, gradients, None)
-            scale = None if found is None else found[0]
+        for target in self.targets if self.targets[0].delta else self.targets[1:]:
+            scale = self._own(target, gradients)
             if scale is not None and not any(math.isclose(scale, each, rel_tol=1e-6) for each in known):
                 known.append(scale)
                 yield scale, _OTHER_SCALE
@@ -156,11 +155,18 @@ class Search:
                     going.append(new)
                     best = min(best, new.cost)
         if not going:
-            going = [self._given_up(each, target) for each in failing[:4]]
+            going = [self._given_up(each, target, factor) for each in failing[:4] for factor in self._factors(each)]
         return self._merged(going)
+
+    def _own(self, target: Target, gradients: Gradients) -> float | None:
+        """The scale of its own on which a gradient explains the hand-written one; None if there is none."""
+        found = self._fit(target._replace(delta=False), gradients, None)
+        return None if found is None else found[0]
 
     def _fit(self, target: Target, gradients: Gradients, scale: float | None) -> tuple[float | None] | None:
         """The scale on which a gradient explains the hand-written one (None: still open); None if it does not."""
+        if target.delta and target.informative:
+            return None if self._fit(target._replace(delta=False), gradients, None) is None else (scale,)
         g = gradients.totals.get(target.variable)
         if g is None:
             g = np.zeros(target.variable.shape)
@@ -168,7 +174,11 @@ class Search:
         if g.shape != m.shape:
             return None
         size_m, top = self.tops[target.name]
-        if scale is not None and abs(m.flat[top] - scale * g.flat[top]) > 2 * target.tolerance * size_m + self.noise:
+        if (
+            scale is not None
+            and not target.delta
+            and abs(m.flat[top] - scale * g.flat[top]) > 2 * target.tolerance * size_m + self.noise
+        ):
             return None  # where the hand-written one is largest they differ: that is quickly seen
         g = g.astype(np.float64)
         size_g = _size(g)
@@ -177,6 +187,8 @@ class Search:
         nothing_m, nothing_g = size_m <= self.noise, size_g <= self.generated_noise
         if nothing_m and nothing_g:
             return (scale,)
+        if target.delta and not (nothing_m or nothing_g):
+            return (scale,)  # a single number
         if scale is None:
             if nothing_m or nothing_g or not target.informative:
                 return None
@@ -264,13 +276,14 @@ class Search:
             ends.append(g.astype(np.float64).ravel())
         m, (start, end) = target.manual.ravel(), ends
         direction = end - start
-        unknowns = 1 if hypothesis.scale is not None else 2
+        scale = None if target.delta else hypothesis.scale
+        unknowns = 1 if scale is not None else 2
         if _size(direction) <= self.generated_noise or m.size < unknowns:
             return None
         if m.size == unknowns and target.variable is not made.places[0].of:
             return None  # one number more would not have to fit
-        if hypothesis.scale is not None:
-            return float(direction @ (m / hypothesis.scale - start) / (direction @ direction))
+        if scale is not None:
+            return float(direction @ (m / scale - start) / (direction @ direction))
         solved, _, rank, _ = np.linalg.lstsq(np.stack([start, direction], axis=1), m, rcond=1e-10)
         return float(solved[1] / solved[0]) if rank == 2 and solved[0] else None
 
@@ -313,13 +326,23 @@ class Search:
         cost = hypothesis.cost + candidate.made.cost
         return replace(hypothesis, ways=ways, overrides=overrides, gradients=gradients, cost=cost)
 
-    def _given_up(self, hypothesis: Hypothesis, target: Target) -> Hypothesis:
+    def _factors(self, hypothesis: Hypothesis) -> Iterator[float]:
+        """The scales on which a delta may be, against that of the parameters: theirs, and those of deltas that fit."""
+        yield 1.0
+        for each in self.targets:
+            if each.delta and each.name in hypothesis.explained and hypothesis.scale:
+                own = self._own(each, hypothesis.gradients)
+                if own and not math.isclose(own, hypothesis.scale, rel_tol=1e-6):
+                    yield own / hypothesis.scale
+                return
+
+    def _given_up(self, hypothesis: Hypothesis, target: Target, factor: float = 1.0) -> Hypothesis:
         """A hypothesis that leaves a gradient unexplained; what is upstream of a delta is judged by the given one."""
         unexplained = (*hypothesis.unexplained, target.name)
-        new = replace(hypothesis, unexplained=unexplained, cost=hypothesis.cost + _UNEXPLAINED)
+        new = replace(hypothesis, unexplained=unexplained, cost=hypothesis.cost + _UNEXPLAINED, key=None)
         inner = target.variable not in self.network.program.inputs
         if inner and hypothesis.scale and target.manual.shape == target.variable.shape:
-            delta = Given(f"d_{target.name}", target.manual / hypothesis.scale)
+            delta = Given(f"d_{target.name}", target.manual / (hypothesis.scale * factor))
             new.overrides = {**hypothesis.overrides, Total(target.variable): Rule((delta,), lambda g: g)}
             new.gradients = self.replay.back(new.overrides, hypothesis.gradients)
         return new

@@ -87,7 +87,8 @@ class Told:
                 right = [one.name for one in inner[: inner.index(each)]]
                 until = f"; {', '.join(right)} {'is' if len(right) == 1 else 'are'} as expected" if right else ""
                 return f"No mistake that is known explains {names}. It begins at d_{each.name}: {where}{until}."
-        return f"No mistake that is known explains {names}. The deltas that you gave are as expected."
+        expected = all(self.report[each.name].ok for each in inner)
+        return f"No mistake that is known explains {names}." + " The deltas that you gave are as expected." * expected
 
 
 def _differ(right: Array, wrong: Array, tolerance: float) -> bool:

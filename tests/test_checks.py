@@ -497,3 +497,83 @@ def test_divided_by_the_classes_where_the_records_are_meant():
     report = ag.check_backprop(lambda p: np.sum((x @ p["W"] - t) ** 2) / 12, {"W": W}, {"W": 2 * x.T @ (x @ W - t) / 5})
     assert report.ok
     assert "12/5 times the generated ones: divided by 5 where the loss is divided by 12." in str(report)
+
+
+# ---- the common scale is that of the parameters ----------------------------------------------------------------------
+
+
+def relu_layers(wrong=""):
+    """Thirty records, two relu layers and a softmax: the loss, the parameters, the deltas without 1/N, the gradients."""
+    rng = np.random.default_rng(2)
+    x, labels = rng.standard_normal((30, 5)), rng.integers(0, 3, 30)
+    shapes = {"W1": (5, 8), "b1": (1, 8), "W2": (8, 7), "b2": (1, 7), "W3": (7, 3), "b3": (1, 3)}
+    p = {name: 0.5 * rng.standard_normal(shape) for name, shape in shapes.items()}
+
+    def forward(p):
+        z1 = x @ p["W1"] + p["b1"]
+        a1 = np.maximum(z1, 0)
+        z2 = a1 @ p["W2"] + p["b2"]
+        a2 = np.maximum(z2, 0)
+        z3 = a2 @ p["W3"] + p["b3"]
+        e = np.exp(z3 - np.max(z3, axis=1, keepdims=True))
+        return z1, a1, z2, a2, z3, e / np.sum(e, axis=1, keepdims=True)
+
+    def loss(p):
+        probs = forward(p)[-1]
+        return -np.mean(np.log(probs[np.arange(30), labels]))
+
+    z1, a1, z2, a2, z3, probs = forward(p)
+    d3 = probs - np.eye(3)[labels]
+    d2 = (d3 @ p["W3"].T) * (a2 * np.sin(a2) if wrong == "slope" else z2 > 0)
+    d1 = (d2 @ p["W2"].T) * (z1 > 0)
+    gradients = {}
+    for i, a, d in ((1, x, d1), (2, a1, d2), (3, a2, d3)):
+        gradients[f"W{i}"], gradients[f"b{i}"] = a.T @ d / 30, np.sum(d, axis=0, keepdims=True) / 30
+    if wrong == "input":
+        gradients["W2"] = z1.T @ d2 / 30
+    return loss, p, {"z3": d3, "z2": d2, "z1": d1}, gradients
+
+
+def test_deltas_without_the_mean_leave_right_gradients_right():
+    loss, p, deltas, gradients = relu_layers()
+    for given in ({"z3": deltas["z3"]}, {"z2": deltas["z2"]}, deltas):
+        report = ag.check_backprop(loss, p, gradients | given)
+        assert report.ok
+        assert np.isclose(report.scale, 1, rtol=1e-9)
+        assert not report.findings
+        assert "Your gradients are the generated ones." in str(report)
+        assert all(report[name].verdict.startswith("right up to a factor: 30 times") for name in given)
+        assert "30 (= N) times what the parameters' scale gives" in report.notes[0]
+
+
+def test_a_mistake_is_found_beside_deltas_without_the_mean():
+    loss, p, deltas, gradients = relu_layers("input")
+    report = ag.check_backprop(loss, p, gradients | deltas)
+    assert [name for name in report.entries if not report[name].ok] == ["W2"]
+    assert [each.mistakes[0][0] for each in report.findings] == ["input of the wrong layer"]
+
+
+def test_an_unknown_mistake_is_located_by_deltas_without_the_mean():
+    loss, p, deltas, gradients = relu_layers("slope")
+    report = ag.check_backprop(loss, p, gradients | deltas)
+    assert not report.findings, "what is upstream of the wrong delta follows from it"
+    assert "It begins at d_z2" in report.notes[-1]
+
+
+def test_on_a_tie_the_scale_is_the_plainest():
+    loss, p, _, gradients = relu_layers()
+    for name in ("b1", "b2", "b3"):
+        gradients[name] = gradients[name] / 30
+    report = ag.check_backprop(loss, p, gradients)
+    assert np.isclose(report.scale, 1, rtol=1e-9)
+    assert [name for name in report.entries if not report[name].ok] == ["b1", "b2", "b3"]
+
+
+def test_a_single_number_sets_no_scale_for_the_others():
+    x, t = np.random.default_rng(0).standard_normal((2, 9, 4)), np.ones((9, 1))
+    p = {"W": np.ones((4, 1)), "b": np.zeros((1, 1))}
+    manual = {"W": np.arange(4.0)[:, None], "b": np.full((1, 1), 11.3)}
+    report = ag.check_backprop(lambda p: np.mean((x[0] @ p["W"] + p["b"] - t) ** 2), p, manual)
+    assert not report["b"].ok
+    assert "times the generated ones" not in str(report)
+    assert "Your gradients are the generated ones" not in str(report)
