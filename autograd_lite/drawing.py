@@ -25,7 +25,7 @@ from .pictures import dot_text
 from .program import BACKWARD, Program, Variable
 from .renderers import render
 from .reports import Report
-from .statistics import Statistics, observe
+from .statistics import Statistics, complaints, observe
 from .tensors import Tensor
 from .tracing import from_tensor, recorded
 from .wayback import WayBack
@@ -157,8 +157,8 @@ def draw(
 
     With `backward`, the way back to the parameters is drawn too, or to all floating inputs where there are no
     parameters; then every box tells mean ± spread, norm and share of zeros (if there are any) of its value and its
-    gradient, has the colour of its gradient's root mean square, and is marked where that is not a number, below 1e-7
-    (vanishing), above 1e3 (exploding), or all zeros (dead). With backward="only" the way back is drawn alone.
+    gradient, has the colour of its gradient's root mean square, and is marked in red where that is not a number, below
+    1e-7 (vanishing), above 1e3 (exploding), or all zeros (dead). With backward="only" the way back is drawn alone.
     `formulas` adds each operation's gradient rule.
 
     Frames (modules, `ag.scope`) deeper than `depth` are folded into one box each. Equal blocks that follow one another
@@ -166,7 +166,8 @@ def draw(
     than 60 operations. No picture has many more than `most` boxes, unless fold=False; what was folded stands below it.
 
     `report` is check_backprop's: parameters and variables whose hand-written gradient is wrong are marked, and the
-    operation where that begins, with its cause; on hovering it tells the line as it has to be.
+    operation where that begins, with its cause; on hovering it tells the line as it has to be. With a mistake to show,
+    red is kept for it, and what is dead or vanishing is a note.
 
     Raises TypeError for what cannot be drawn; ValueError for a report on other names; for a tensor whose history has
     been freed, RuntimeError with `backward` (without it, the structure is drawn).
@@ -186,6 +187,7 @@ def draw(
     program = _program(subject, example_inputs, bool(backward), notes)
     if backward:
         notes.values = observe(program, example_inputs)
+        notes.complaints = complaints(program, notes.values, notes.gradients)
     if report is not None:
         notes.verdicts = _verdicts(program, report)
     return Graph(program, notes, depth, fold, most, _way_back(program) if backward == "only" else None)

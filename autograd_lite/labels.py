@@ -17,7 +17,7 @@ from .formulas import local_derivatives
 from .program import UNKNOWN, Operation, Program, Variable
 from .rendering import DOT, as_mathematics, literal, spoken
 from .repetitions import TIMES
-from .statistics import Statistics, complaint
+from .statistics import Statistics
 
 _LONGEST, _WIDTH = 80, 44  # characters: of an operation in a label, of a line that says what is wrong
 
@@ -34,12 +34,14 @@ class Verdict:
 class Notes:
     """What is known of a program's variables, beside their forms, and is to be told in the picture.
 
-    `values` are statistics, `gradients` says which variable is the gradient of which, `verdicts` what a comparison
-    with hand-written gradients holds against it; `formulas` asks for local derivatives.
+    `values` are statistics, `gradients` says which variable is the gradient of which, `complaints` what is wrong with
+    these, `verdicts` what a comparison with hand-written gradients holds against it; `formulas` asks for local
+    derivatives.
     """
 
     values: dict[Variable, Statistics] = field(default_factory=dict)
     gradients: dict[Variable, Variable] = field(default_factory=dict)
+    complaints: dict[Variable, str] = field(default_factory=dict)
     verdicts: dict[Variable, Verdict] = field(default_factory=dict)
     formulas: bool = False
 
@@ -131,16 +133,20 @@ def escaped(text: str) -> str:
     return shown.replace("&", "&amp;").replace("\\", r"\\").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def marks_of(box: Box, notes: Notes) -> list[str]:
-    """What is wrong in a box, as lines: with its values and gradients, and with a gradient written by hand."""
+def marks_of(box: Box, notes: Notes) -> tuple[list[str], bool]:
+    """What is wrong in a box, as lines, and whether it is grave: with values and gradients, or with one by hand.
+
+    Beside a comparison with gradients by hand, its verdicts alone are grave, and the rest is a note.
+    """
     made = _held(box)
-    found = {} if box.back else {complaint(*notes.of(each)): None for each in made if notes.values}
+    found = {} if box.back else dict.fromkeys(filter(None, map(notes.complaints.get, made)))
     if box.back and any((each := notes.values.get(variable)) and not each.finite for variable in made):
         found["NaN"] = None
-    found.pop("", None)
     words = dict.fromkeys(notes.verdicts[each].mark for each in made if each in notes.verdicts)
-    sayings = [", ".join(found)] * bool(found) + list(words)
-    return [line for each in sayings for line in textwrap.wrap(f"! {each}", _WIDTH, subsequent_indent="  ")]
+    aside = bool(notes.verdicts)
+    sayings = [("note: " if aside else "! ") + ", ".join(found)] * bool(found) + [f"! {each}" for each in words]
+    lines = [line for each in sayings for line in textwrap.wrap(each, _WIDTH, subsequent_indent="  ")]
+    return lines, bool(words or (found and not aside))
 
 
 def _held(box: Box) -> list[Variable]:

@@ -22,7 +22,7 @@ from .pictures import dot_text, frame_names, heat
 from .program import Variable
 from .renderers import render
 from .repetitions import called
-from .statistics import Statistics, complaint, short
+from .statistics import Statistics, complaints, short
 
 if TYPE_CHECKING:
     from .drawing import Graph
@@ -92,12 +92,18 @@ def _steps(graph: Graph, shown: set[str], training: bool) -> list[dict[str, Any]
     """What was seen at each step of the variables that are shown; of a training, as drawn is as at the first step."""
     seen = [("as drawn", graph.notes.values)] if graph.notes.values and not training else []
     return [
-        {"name": name, "boxes": {each.name: _seen(each, values, graph) for each in values if each.name in shown}}
+        {
+            "name": name,
+            "boxes": {each.name: _seen(each, values, wrong, graph) for each in values if each.name in shown},
+        }
         for name, values in [*seen, *graph.recordings]
+        for wrong in [complaints(graph.program, values, graph.notes.gradients)]
     ]
 
 
-def _seen(variable: Variable, values: dict[Variable, Statistics], graph: Graph) -> dict[str, str]:
+def _seen(
+    variable: Variable, values: dict[Variable, Statistics], wrong: dict[Variable, str], graph: Graph
+) -> dict[str, str]:
     gradient = values.get(graph.notes.gradients[variable]) if variable in graph.notes.gradients else None
     value = values[variable]
     found = {
@@ -106,7 +112,7 @@ def _seen(variable: Variable, values: dict[Variable, Statistics], graph: Graph) 
         "gradient": str(gradient) if gradient else "",
         "slopes": _entries(gradient) if gradient else "",
         "fill": heat(variable, values, graph.notes),
-        "complaint": complaint(value, gradient),
+        "complaint": wrong.get(variable, ""),
     }
     return {key: text for key, text in found.items() if text}
 

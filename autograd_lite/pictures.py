@@ -77,10 +77,10 @@ def dot_text(scene: Scene, notes: Notes | None = None) -> str:
             fill = heat(box.shown, notes.values, notes)
             attributes |= {"fillcolor": fill} if fill else {}
         lines, small = lines_of(box, scene, notes)
-        marks = marks_of(box, notes)
-        if marks:
-            classes.append(f"marked{len(marks)}")
-            lines, small = [*lines, *marks], small + len(marks)
+        marks, grave = marks_of(box, notes)
+        lines, small = [*lines, *marks], small + len(marks)
+        if grave:
+            classes.append(f"marked{sum(not each.startswith('note: ') for each in marks)}")
             attributes |= {"color": _RED, "penwidth": "2.5"}
         if small > 1:
             classes.append(f"small{small}")

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .program import UNKNOWN, Operation, Program, Variable, compute
+from .program import BACKWARD, UNKNOWN, Operation, Program, Variable, compute
 from .recording import Array
 
 VANISHING, EXPLODING = 1e-7, 1e3  # gradient sizes: below the rest of a float32's digits, and above any useful step
+_ROUNDINGS = 4096  # the rounding of a sum, in units of the last digit
 _SHOWN = 64  # entries: so few are kept, to be read on hovering
 
 
@@ -127,14 +128,56 @@ def _computable(operation: Operation, table: dict[Variable, Array]) -> bool:
     return all(each in table for each in operation.reads)
 
 
-def complaint(value: Statistics | None, gradient: Statistics | None) -> str:
-    """What is wrong with a value or its gradient: '' or 'NaN', 'dead', 'vanishing', 'exploding'."""
-    if any(each is not None and not each.finite for each in (value, gradient)):
-        return "NaN"
-    if gradient is None:
-        return ""
-    if gradient.zeros == 1 or (value is not None and value.zeros == 1 and len(value.entries) != 1):
-        return "dead"
-    if gradient.size < VANISHING:
-        return "vanishing"
-    return "exploding" if gradient.size > EXPLODING else ""
+def complaints(
+    program: Program, seen: dict[Variable, Statistics], gradients: dict[Variable, Variable]
+) -> dict[Variable, str]:
+    """What is wrong with a program's values and their gradients: 'NaN', 'dead', 'vanishing' or 'exploding'.
+
+    `seen` are the statistics, `gradients` says which variable is the gradient of which. Dead is what gets a gradient of
+    zeros alone, and what is zero although it was computed from something else: a parameter that starts at 0 is not. No
+    complaint is made of a gradient whose parts cancel, as they do at the maximum that a softmax subtracts.
+    """
+    arriving = {each: seen[gradient] for each, gradient in gradients.items() if gradient in seen}
+    makers = {out: each for each in program.operations for out in each.outputs if each.scope[:1] != (BACKWARD,)}
+    cancelled = _cancelled(makers, arriving)
+    found: dict[Variable, str] = {}
+    for each in dict.fromkeys((*seen, *arriving)):
+        value, gradient = seen.get(each), arriving.get(each)
+        if any(known is not None and not known.finite for known in (value, gradient)):
+            found[each] = "NaN"
+        elif gradient is None or each in cancelled:
+            continue
+        elif gradient.zeros == 1 or (each in makers and _silent(makers[each], value, seen, arriving)):
+            found[each] = "dead"
+        elif not VANISHING <= gradient.size <= EXPLODING:
+            found[each] = "vanishing" if gradient.size < VANISHING else "exploding"
+    return found
+
+
+def _silent(
+    maker: Operation, value: Statistics | None, seen: dict[Variable, Statistics], arriving: dict[Variable, Statistics]
+) -> bool:
+    """Whether an operation gives zeros alone for operands that are others, as a relu below its threshold."""
+    if value is None or value.zeros < 1 or len(value.entries) == 1:
+        return False
+    operands = [seen[each] for each in maker.reads if each in arriving and each in seen]
+    return bool(operands) and all(each.zeros < 1 for each in operands)
+
+
+def _cancelled(makers: dict[Variable, Operation], arriving: dict[Variable, Statistics]) -> set[Variable]:
+    """The variables whose gradient is nothing but the rounding of a sum: what they are added to gets far more of it."""
+    users: dict[Variable, list[Operation]] = {}
+    for maker in dict.fromkeys(makers.values()):
+        for each in maker.reads:
+            users.setdefault(each, []).append(maker)
+    found: set[Variable] = set()
+    for each in reversed([*(each for each in users if each not in makers), *makers]):
+        own = arriving.get(each)
+        later = [(user, out) for user in users.get(each, ()) for out in user.outputs if out in arriving]
+        if own is None or not later:
+            continue
+        rounding = min(_ROUNDINGS * float(np.finfo(each.dtype).eps), 1e-3) if each.dtype.kind in "fc" else 0.0
+        added = (arriving[out].size for user, out in later if user.primitive.name in ("add", "subtract"))
+        if any(0 < size and own.size <= rounding * size for size in added) or all(out in found for _, out in later):
+            found.add(each)
+    return found

@@ -67,7 +67,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
 
 def shown(graph: Any) -> str:
     """The DOT text without what depends on line numbers or on the rounding of sums."""
-    graph.notes.values = {}
+    graph.notes.values, graph.notes.complaints = {}, {}
     return re.sub(r' tooltip="(?:[^"\\]|\\.)*"', "", graph.source)
 
 

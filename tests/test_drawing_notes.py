@@ -164,6 +164,52 @@ def test_dead_units_are_marked() -> None:
     assert marks(f, X) == {"z": "! dead", "a": "! dead"}
 
 
+def test_parameters_that_start_at_zero_are_not_dead() -> None:
+    params = {"W1": np.ones((3, 2)), "b1": np.zeros(2), "W2": np.zeros((2, 2)), "b2": np.zeros(2)}
+
+    def f(p: Any) -> Any:
+        z = np.tanh(X @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"]
+        a = np.tanh(z)
+        return np.mean((a - Y) ** 2)
+
+    assert set(marks(f, params)) == {"tanh", "add", "matmul", "W1", "b1"}  # what lies before W2 gets zeros alone
+    assert marks(f, {**params, "W2": np.ones((2, 2))}) == {}
+
+
+def stable_softmax(z: Any) -> Any:
+    e = np.exp(z - np.max(z, axis=1, keepdims=True))
+    return -np.mean(np.log(e / np.sum(e, axis=1, keepdims=True))[:, 0])
+
+
+def stable_logarithm(z: Any) -> Any:
+    highest = np.max(z, axis=1)
+    return np.mean(highest + np.log(np.sum(np.exp(z - highest[:, None]), axis=1)) - z[:, 0])
+
+
+def standardized(z: Any) -> Any:
+    shifted = z + np.ones(4) * np.mean(z)
+    centred = shifted - np.mean(shifted, axis=0)
+    return np.mean((centred / np.sqrt(np.mean(centred**2, axis=0) + 0.1)) ** 3)
+
+
+@pytest.mark.parametrize("f", [stable_softmax, stable_logarithm, standardized])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_cancels_is_neither_dead_nor_vanishing(f: Any, dtype: Any) -> None:
+    z = np.random.default_rng(0).normal(size=(20, 4)).astype(dtype)
+    assert marks(f, z) == {}
+
+
+def test_a_bias_that_a_softmax_does_not_see_hides_no_bias_that_vanishes() -> None:
+    def f(b: Any, c: Any) -> Any:
+        seen = X[:, :2] + b
+        gone = X[:, :2] + c
+        return stable_softmax(seen) + np.sum(gone * 1e-9)
+
+    assert "c" in (found := marks(f, np.ones(2), np.ones(2)))
+    assert set(found.values()) == {"! vanishing"}
+    assert "b" not in found
+
+
 def test_vanishing_and_exploding_gradients_are_marked() -> None:
     def f(x: Any) -> Any:
         small = x * 1e-9
@@ -283,6 +329,23 @@ def test_the_fault_of_document_2_is_marked_where_it_was_made() -> None:
     line = next(each for each in graph.source.splitlines() if each.lstrip().startswith("softmax ["))
     assert "right  d_z3 = p * (d_p - np.sum(d_p * p" in line  # what the line has to be, on hovering
     assert "softmax" not in " ".join(" ".join(shown[name]) for name in wrong)
+
+
+def test_beside_a_mistake_what_is_dead_is_a_note() -> None:
+    params = dict(zip(("W1", "W2"), weights(), strict=True))
+
+    def loss(params: Any) -> Any:
+        idle = np.sum(np.maximum(params["W2"] - 100, 0))
+        return xor(params["W1"], params["W2"]) + idle
+
+    assert 'color="#C00000"' in ag.draw(loss, params, backward=True).source
+    graph = ag.draw(loss, params, backward=True, report=ag.check_backprop(loss, params, posted(params)))
+    red = [line.split()[0] for line in graph.source.splitlines() if 'color="#C00000"' in line]
+    shown = labels(graph)
+    assert {name for name in red if not any("by hand" in each or "begins" in each for each in shown[name])} == set()
+    assert "W1" in red
+    assert "note: dead" in shown["maximum"]
+    assert "maximum" not in red
 
 
 def test_a_mark_stands_at_the_line_that_the_report_names() -> None:
