@@ -16,7 +16,7 @@ import numpy as np
 import nn
 from nn.curves import png
 
-from .common import Array, Document, Run
+from .common import Array, Document, Run, leaves
 
 LENGTHS = {"pi": np.pi, "2 pi": 2 * np.pi, "4 pi": 4 * np.pi}
 BOUNDS = {"pi": 1e-5, "2 pi": 5e-4, "4 pi": 2e-3}
@@ -72,6 +72,13 @@ def network(rng: np.random.Generator) -> nn.Sequential:
 def standardized(x: Array, length: float) -> Array:
     """Points uniform on [0, length] with mean 0 and deviation 1, (N, 1) in float32."""
     return ((x - length / 2) / (length / np.sqrt(12))).astype(np.float32)[:, None]
+
+
+def model() -> tuple[Any, ...]:
+    """What `python -m autograd_lite draw examples.abs_sin:model` draws: the document's loss, and inputs."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, np.pi, (10, 1))
+    return lambda params, x, y: loss(x, y, **params), leaves(weights(rng)), x, np.abs(np.sin(x))
 
 
 # ---- the story -----------------------------------------------------------------------------------------------------

@@ -305,6 +305,11 @@ class _Log:
                 raise ValueError(f"it is of a run with {name} {state[name]}, and this one has {mine}.")
 
 
+def leaves(params: dict[str, Array]) -> dict[str, ag.Tensor]:
+    """The parameters as tensors of their names: a picture of a loss of them leaves the data's gradients out."""
+    return {name: ag.tensor(value, requires_grad=True, name=name) for name, value in params.items()}
+
+
 @contextmanager
 def overflow_is_the_point() -> Iterator[None]:
     """Let exp overflow without NumPy's warning, in a run whose weights are meant to blow up."""

@@ -16,7 +16,7 @@ import numpy as np
 
 import nn
 
-from .common import Array, Document, Run, overflow_is_the_point
+from .common import Array, Document, Run, leaves, overflow_is_the_point
 from .data import BadInput, cleveland
 
 FOLDS = 5
@@ -67,6 +67,14 @@ def network(rng: np.random.Generator | None = None) -> nn.Sequential:
 
 
 make_optimizer = partial(nn.optim.Adam, weight_decay=0.03)
+
+
+def model() -> tuple[Any, ...]:
+    """What `python -m autograd_lite draw examples.heart:model` draws: the document's loss, and inputs."""
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(0, 1, (16, 13)), rng.integers(0, 5, (16, 1)).astype(np.float64)
+    return lambda params, X, y: loss(X, y, **params), leaves(weights(rng)), X, y
+
 
 # ---- the story -----------------------------------------------------------------------------------------------------
 

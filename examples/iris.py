@@ -14,7 +14,7 @@ import numpy as np
 
 import nn
 
-from .common import Array, Document, Run
+from .common import Array, Document, Run, leaves
 from .data import iris, stratified_folds
 
 FOLDS = 5
@@ -39,6 +39,13 @@ def repaired(X: Array, t: Array, W: Array, b: Array) -> dict[str, Array]:
     """The direction that is added: t - p, summed over the flowers."""
     d = t - softmax(X.dot(W) + b)
     return {"W": X.T.dot(d), "b": d.sum(axis=0)}
+
+
+def model() -> tuple[Any, ...]:
+    """What `python -m autograd_lite draw examples.iris:model` draws: the loss of the linear model, and inputs."""
+    rng = np.random.default_rng(0)
+    params = leaves({"W": 0.1 * rng.standard_normal((4, 3)), "b": np.zeros(3)})
+    return loss, rng.standard_normal((16, 4)), np.eye(3)[rng.integers(0, 3, 16)], *params.values()
 
 
 # ---- the story -----------------------------------------------------------------------------------------------------

@@ -70,6 +70,12 @@ def network(rng: np.random.Generator) -> nn.Sequential:
     )  # fmt: skip
 
 
+def model() -> tuple[Any, ...]:
+    """What `python -m autograd_lite draw examples.lenet:model` draws: the network, and inputs."""
+    rng = np.random.default_rng(0)
+    return network(rng), rng.uniform(0, 1, (16, 1, 28, 28)).astype(np.float32)
+
+
 # ---- the story -----------------------------------------------------------------------------------------------------
 
 

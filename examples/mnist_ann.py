@@ -17,7 +17,7 @@ import numpy as np
 
 import nn
 
-from .common import Array, Document, Run
+from .common import Array, Document, Run, leaves
 from .data import Shifted, Split, batches, held_out, pixels
 from .terminal import progress
 
@@ -94,6 +94,13 @@ def network(rng: np.random.Generator, dtype: Any = np.float32) -> nn.Sequential:
         layer.weight.data = params[f"W{i}"]
         layer.bias.data = params[f"b{i}"][:, 0]
     return nn.Sequential(first, nn.Sigmoid(), second, nn.Sigmoid(), third)
+
+
+def model() -> tuple[Any, ...]:
+    """What `python -m autograd_lite draw examples.mnist_ann:model` draws: the document's loss, and inputs."""
+    rng = np.random.default_rng(0)
+    a0, t = rng.uniform(0.01, 1, (SIZES[0], 1)), np.eye(10)[:, 3:4]
+    return lambda params, a0, t: loss(a0, t, **params), leaves(weights(rng)), a0, t
 
 
 def step_ratio(images: Array, targets: Array, seed: int, turns: int = 40) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 import nn
 
-from .common import Array, Document, Run, overflow_is_the_point
+from .common import Array, Document, Run, leaves, overflow_is_the_point
 from .data import Split, batches, held_out, pixels
 from .terminal import progress
 
@@ -75,6 +75,13 @@ def network(rng: np.random.Generator) -> nn.Sequential:
         nn.init.xavier_uniform_(layer.weight, rng=rng)
         nn.init.zeros_(layer.bias)
     return model
+
+
+def model() -> tuple[Any, ...]:
+    """What `python -m autograd_lite draw examples.mnist_mat:model` draws: the document's loss, and inputs."""
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0.01, 1, (1, 784)), np.eye(10)[3:4]
+    return lambda params, x, y: loss(x, y, **params), leaves(weights(rng)), x, y
 
 
 # ---- the story -----------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy as np
 import autograd_lite as ag
 import nn
 
-from .common import Array, Document, Run
+from .common import Array, Document, Run, leaves
 from .data import Shifted, Split, batches, held_out, pixels
 
 SIZES = (784, 300, 75, 10)
@@ -105,6 +105,13 @@ def network(rng: np.random.Generator) -> nn.Sequential:
         model[2 * i - 2].weight.data = params[f"W{i}"].T
         model[2 * i - 2].bias.data = params[f"b{i}"]
     return model
+
+
+def model() -> tuple[Any, ...]:
+    """What `python -m autograd_lite draw examples.mnist_relu:model` draws: the document's loss, and inputs."""
+    rng = np.random.default_rng(0)
+    x, t = rng.uniform(0, 1, (16, SIZES[0])), np.eye(10)[rng.integers(0, 10, 16)]
+    return lambda params, x, t: loss(x, t, **params), leaves(weights(rng)), x, t
 
 
 # ---- the story -----------------------------------------------------------------------------------------------------

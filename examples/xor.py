@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-import autograd_lite as ag
 import nn
 
-from .common import Array, Document, Run, overflow_is_the_point
+from .common import Array, Document, Run, leaves, overflow_is_the_point
 from .data import Split
 
 ROWS = 4123
@@ -85,12 +84,11 @@ def network(rng: np.random.Generator, hidden: int = 8) -> nn.Sequential:
 
 
 def model() -> tuple[Any, ...]:
-    """What `python -m autograd_lite draw examples.xor:model` draws: the loss of the document's network, and inputs."""
+    """What `python -m autograd_lite draw examples.xor:model` draws: the document's loss, and inputs."""
     rng = np.random.default_rng(0)
     X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
-    W1 = ag.tensor(rng.standard_normal((3, 4)), requires_grad=True, name="W1")
-    W2 = ag.tensor(rng.standard_normal((4, 1)), requires_grad=True, name="W2")
-    return loss, X, np.array([[0.0], [1], [1], [0]]), W1, W2
+    params = leaves({"W1": rng.standard_normal((3, 4)), "W2": rng.standard_normal((4, 1))})
+    return loss, X, np.array([[0.0], [1], [1], [0]]), *params.values()
 
 
 def squared_error(output: Any, y: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +46,27 @@ def test_document_1s_network_as_a_page(tmp_path: Path) -> None:
     assert main(["draw", "examples.xor:model", "-o", str(path), "--backward", "--formulas"]) == 0
     text = path.read_text(encoding="utf-8")
     assert "gradient " in text
+
+
+@pytest.mark.parametrize(
+    ("name", "gradient", "operation"),
+    [
+        ("mnist_ann", "d_W3", "@ a2"),
+        ("mnist_mat", "d_W2", "a1 @ W2"),
+        ("abs_sin", "d_W3", "a2 @ W3"),
+        ("heart", "d_W2", "a1 @ W2"),
+        ("mnist_relu", "d_b3", "a2 @ W3"),
+        ("iris", "d_b", "X @ W"),
+        ("lenet", "11.bias", "convolution(x, 0.weight, 0.bias)"),  # its way back is folded to modules
+    ],
+)
+def test_every_example_has_a_model_to_draw(name: str, gradient: str, operation: str, tmp_path: Path) -> None:
+    path = tmp_path / "graph.dot"
+    assert main(["draw", f"examples.{name}:model", "-o", str(path), "--backward"]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert re.search(rf"\b{re.escape(gradient)}\b", text)
+    assert operation in text
+    assert not re.search(r"\bd_(x|X|y|t|a0)\b", text), "the data's gradients are nobody's business"
 
 
 def test_the_way_back_alone(tmp_path: Path) -> None:
