@@ -11,12 +11,16 @@ README = Path(__file__).parents[1] / "README.md"
 
 def test_the_blocks_run(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    result = doctest.testfile(
-        str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    text = README.read_text()
+    test = doctest.DocTestParser().get_doctest(text, {}, README.name, str(README), 0)
+    result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).run(
+        test, clear_globs=False
     )
     assert result.attempted >= 20
     assert result.failed == 0
     assert (tmp_path / "out" / "loss.html").is_file()
+    source = test.globs["source"]
+    assert f"```python\n{source[source.index('def backprop') :].rstrip()}\n```\n" in text
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"python -m examples\.(\w+)", README.read_text()))))
