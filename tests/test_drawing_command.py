@@ -101,7 +101,7 @@ def test_depth_folds(tmp_path: Path) -> None:
         (["subjects:needs"], "needs rng, size"),
         (["subjects:layer"], "without example inputs"),
         (["subjects:pair", "-o", "x.jpg"], "must end in one of svg"),
-        (["subjects:pair", "-o", "/no/such/folder/x.dot"], "cannot be written: No such file"),
+        (["subjects:pair", "-o", "/dev/null/x.dot"], "cannot be written: File exists"),
         (["subjects:program", "--backward", "-o", "x.dot"], "draw the function itself"),
         (["subjects:pair", "--depth", "0", "-o", "x.dot"], "1 or more"),
     ],
