@@ -30,7 +30,7 @@ def all_parts(seed: int, kind: str = "OneCycleLR") -> dict[str, Any]:
     optimizer = nn.optim.Adam(model.parameters(), lr=0.05)
     schedules = nn.optim.lr_scheduler
     if kind == "OneCycleLR":
-        scheduler: Any = schedules.OneCycleLR(optimizer, 0.05, total_steps=EPOCHS * BATCHES + 1)
+        scheduler: Any = schedules.OneCycleLR(optimizer, 0.05, total_steps=EPOCHS * BATCHES)
     elif kind == "StepLR":
         scheduler = schedules.StepLR(optimizer, 1, 0.5)
     else:

@@ -80,7 +80,7 @@ class OneCycleLR(LRScheduler):
 
     def _now(self, t: int) -> tuple[float, float]:
         """The learning rate at t, as a part of max_lr, and the momentum."""
-        if t >= self.total_steps:
+        if t > self.total_steps:  # the step after the last batch sets rates that no batch uses
             raise ValueError(f"OneCycleLR: the cycle has {self.total_steps} steps, and step() was called once more.")
         begin = 0.0
         for i, (end, lr0, lr1, momentum0, momentum1) in enumerate(self.phases):
