@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from .anatomy import Network, network_of
+from .evident import handed_over, misshapen
 from .heads import heads_of
 from .hypotheses import Target
 from .passes import common_subexpressions
@@ -46,6 +47,13 @@ def diagnose(
     `nearest` lists the names from the loss backwards, `previous` is the loss of the batch before. Where the loss cannot
     be traced, the report says why there is no diagnosis.
     """
+    report.findings.extend(handed_over(report, params))
+    if report.findings:
+        return None
+    report.findings.extend(misshapen(report, params))
+    told = {name for each in report.findings for name in each.names}
+    if told.issuperset(name for name, entry in report.entries.items() if not entry.ok):
+        return report.scale if report.common else None
     try:
         network = understood(report, loss_fn, params)
     except (TypeError, RuntimeError, ValueError, NotImplementedError) as error:
@@ -58,7 +66,12 @@ def diagnose(
     for name in nearest:
         entry = report[name]
         variable = variables.get(name) or _inner(network, name)
-        if variable is not None and np.all(np.isfinite(entry.manual)) and np.all(np.isfinite(entry.generated)):
+        if (
+            name not in told
+            and variable is not None
+            and np.all(np.isfinite(entry.manual))
+            and np.all(np.isfinite(entry.generated))
+        ):
             tolerance = max(entry.tolerance, _coarse(variable.dtype))
             targets.append(Target(name, variable, entry.manual, tolerance, delta=name not in params))
     if not targets or all(report[each.name].ok for each in targets):
@@ -68,7 +81,7 @@ def diagnose(
     with _Progress(len(targets)) as progress:
         found = Search(network, targets, common, tick=progress.tick).run()
     Told(network, report, found, targets).tell()
-    return found.scale
+    return found.scale if report.findings else None
 
 
 def _coarse(dtype: Any) -> float:

@@ -80,6 +80,7 @@ class Hypothesis:
     explained: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
     key: Any = field(default=None)
+    scales: dict[Way, float | None] = field(default_factory=dict)  # on which each of the ways explains them
 
 
 @dataclass(frozen=True, slots=True, eq=False)

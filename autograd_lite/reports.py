@@ -86,7 +86,7 @@ def _sentence(text: str) -> str:
     return (text[:1].upper() + text[1:] if first in _BEGINNINGS else text) + "." * (not text.endswith("."))
 
 
-_BEGINNINGS = ("the", "in", "of", "nothing")  # any other first word may be a variable's name
+_BEGINNINGS = ("the", "in", "of", "nothing", "with")  # any other first word may be a variable's name
 
 
 def _wrapped(text: str) -> list[str]:
@@ -106,6 +106,7 @@ class Report:
     meaning: str
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    common: bool = True  # whether there is a common scale
 
     @property
     def location(self) -> str | None:
@@ -220,12 +221,13 @@ def compare(
         name: _judge(name, pair, scale, largest, own=name in deltas and pair.fits) for name, pair in pairs.items()
     }
     if not common:
-        meaning = "No gradient is a multiple of the generated one, so there is no common scale."
+        alone = " of more than one number" * any(pair.fits for pair in pairs.values())
+        meaning = f"No gradient{alone} is a multiple of the generated one, so there is no common scale."
     else:
         meaning = meaning_of(scale, shapes)
     if tie:
         meaning += " (At ties, as of np.maximum, you take one side of the kink: that is as good as any.)"
-    return Report(entries, scale, meaning)
+    return Report(entries, scale, meaning, common=common)
 
 
 _UP_TO = "right up to a factor"

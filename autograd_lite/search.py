@@ -30,6 +30,7 @@ _UNEXPLAINED = 3.0
 _OTHER_SCALE = 0.3  # what it costs that most gradients are off by a factor, and not the others
 _BEYOND = 1.65  # how much dearer than the cheapest a hypothesis may be and still go on
 _WIDTH = 16
+_SMALLEST, _LARGEST = 1e-6, 1e6  # no scale that anyone derives with is outside
 _TRIED = 4  # of the ways of a hypothesis, those that are tried when it ceases to hold
 
 
@@ -56,6 +57,7 @@ class Search:
         self.candidates = list(self._candidates(catalogue))
         rng = np.random.default_rng(0)
         self.tops = {each.name: (_size(each.manual), int(np.argmax(np.abs(each.manual)))) for each in targets}
+        self.right: dict[tuple[float, int], list[Target]] = {}
         self.probes = {each.name: rng.standard_normal(each.manual.size) for each in targets}
 
     # ---- what may be wrong -------------------------------------------------------------------------------------
@@ -79,9 +81,12 @@ class Search:
             self.tick(target.name)
             beam = self._next(beam, target)
         beam = [self._second_look(each) for each in beam]
-        best = min(beam, key=lambda each: each.cost)
+        best = min(beam, key=lambda each: (each.cost, each.scale != self.common))
+        beam = [each for each in beam if not self._less_likely(each, best)]
         beam = [best, *(each for each in beam if each is not best)]
-        ways = [way for each in beam if self._equal(each, best) for way in each.ways if self._holds(way, each)]
+        alike = [each for each in beam if self._equal(each, best)]
+        best.scales = {way: each.scale for each in reversed(alike) for way in each.ways}
+        ways = [way for each in alike for way in each.ways if self._holds(way, each)]
         best.ways = cleaned(ways or best.ways)
         return best
 
@@ -92,6 +97,13 @@ class Search:
         gradients = self._by(way, hypothesis).gradients
         explained = (each for each in self.targets if each.name not in hypothesis.unexplained)
         return all(self._fit(each, gradients, hypothesis.scale) is not None for each in explained)
+
+    def _less_likely(self, one: Hypothesis, best: Hypothesis) -> bool:
+        """Whether another scale than 1 makes fewer gradients right: it calls some wrong that the table calls right."""
+        if one.scale is None or best.scale is None or math.isclose(one.scale, best.scale, rel_tol=1e-6):
+            return False
+        right, most = (len(self._right_on(each.scale or 1.0, each.start)) for each in (one, best))
+        return math.isclose(best.scale, 1, rel_tol=1e-6) and right < most
 
     @staticmethod
     def _equal(one: Hypothesis, best: Hypothesis) -> bool:
@@ -193,7 +205,7 @@ class Search:
             if nothing_m or nothing_g or not target.informative:
                 return None
             scale = _projection(m, g)
-            if not scale:
+            if not _SMALLEST <= abs(scale) <= _LARGEST:
                 return None
         near = target.tolerance * _size(scale * g) + self.noise
         return (scale,) if _size(m - scale * g) <= near else None
@@ -233,7 +245,7 @@ class Search:
         try:
             if made.mistake.free:
                 c = self._coefficient(hypothesis, made, target)
-                if c is None:
+                if c is None or not made.mistake.plausible(c, hypothesis.scale):
                     return None
                 made = replace(made, c=c)
                 overrides = {**hypothesis.overrides, **made.overrides(self.network)}
@@ -252,6 +264,8 @@ class Search:
             if known is None:
                 return None
             scale = known[0]
+        if self._contradicts(made, scale, hypothesis.start):
+            return None
         return Hypothesis(
             [(*way, made) for way in hypothesis.ways],
             overrides,
@@ -263,6 +277,28 @@ class Search:
             (*hypothesis.explained, target.name),
             hypothesis.unexplained,
         )
+
+    def _contradicts(self, made: Made, scale: float | None, start: Overrides) -> bool:
+        """Whether a mistake alone would spoil a gradient that is right on a scale as it is."""
+        if scale is None:
+            return False
+        if made.mistake.free and not made.mistake.plausible(made.c, scale):
+            return True
+        right = self._right_on(scale, start)
+        wrong = {**start, **made.overrides(self.network)}
+        touched = [each for each in right if any(each.variable in self.replay.touched(site) for site in wrong)]
+        if not touched:
+            return False
+        alone = self.replay.back(wrong, self.network.right, [each.variable for each in touched])
+        return any(self._fit(each, alone, scale) is None for each in touched)
+
+    def _right_on(self, scale: float, start: Overrides) -> list[Target]:
+        """The gradients that are right on a scale, with the sides of kinks that are taken."""
+        key = (float(f"{scale:.9e}"), id(start))
+        if key not in self.right:
+            gradients = self.replay.back(start, self.network.right)
+            self.right[key] = [each for each in self.targets if self._fit(each, gradients, scale) is not None]
+        return self.right[key]
 
     def _coefficient(self, hypothesis: Hypothesis, made: Made, target: Target) -> float | None:
         """The coefficient of a free mistake that fits best: the gradient is affine in it."""
@@ -283,9 +319,9 @@ class Search:
         if m.size == unknowns and target.variable is not made.places[0].of:
             return None  # one number more would not have to fit
         if scale is not None:
-            return float(direction @ (m / scale - start) / (direction @ direction))
+            return _plain(float(direction @ (m / scale - start) / (direction @ direction)), target.tolerance)
         solved, _, rank, _ = np.linalg.lstsq(np.stack([start, direction], axis=1), m, rcond=1e-10)
-        return float(solved[1] / solved[0]) if rank == 2 and solved[0] else None
+        return _plain(float(solved[1] / solved[0]), target.tolerance) if rank == 2 and solved[0] else None
 
     def _by_pairs(self, hypothesis: Hypothesis, target: Target) -> Iterator[Hypothesis]:
         """A hypothesis with two more mistakes at once, the commoner first, as long as there is time."""
@@ -311,9 +347,18 @@ class Search:
                 first[i] = self._anyway(hypothesis, reach[i])
             begun = first[i]
             new = None if begun is None else self._with(begun, reach[j], target)
-            if new is not None:
+            if new is not None and self._written(new) and not self._contradicts(reach[i].made, new.scale, new.start):
                 best = min(best, new.cost - hypothesis.cost)
                 yield new
+
+    @staticmethod
+    def _written(hypothesis: Hypothesis) -> bool:
+        """Whether the coefficient of the last mistake is a number as people write them: of a pair that explains one
+        gradient, a number that had to be fitted would explain noise."""
+        made = hypothesis.ways[0][-1]
+        scale = hypothesis.scale or 1.0
+        forms = (made.c, 1 / made.c, made.c * scale, 1 / (made.c * scale)) if made.c else (0.0,)
+        return not made.mistake.free or any(math.isclose(each, float(f"{each:.3g}"), rel_tol=1e-6) for each in forms)
 
     def _anyway(self, hypothesis: Hypothesis, candidate: Candidate) -> Hypothesis | None:
         """A hypothesis with one more mistake, whether or not that explains anything."""
@@ -405,6 +450,15 @@ def _noise(arrays: Iterable[Array]) -> float:
 
 def _size(x: Array) -> float:
     return float(np.max(np.abs(x), initial=0.0))
+
+
+def _plain(c: float, tolerance: float) -> float:
+    """A fitted coefficient, as short as the tolerance allows."""
+    for digits in range(1, 12):
+        short = float(f"{c:.{digits}g}")
+        if abs(short - c) <= tolerance / 4 * abs(c):
+            return short
+    return float(f"{c:.12g}")
 
 
 def _projection(m: Array, g: Array) -> float:

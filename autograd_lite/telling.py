@@ -35,32 +35,45 @@ class Told:
         """Put the findings into the report, and what is known of the rest."""
         report, found = self.report, self.found
         ordered = sorted(enumerate(found.ways[0]), key=lambda each: _depth(self.network, each[1]), reverse=True)
+        alike: dict[Any, list[int]] = {}
         for number, made in ordered:  # the nearest to the loss is the root of what is upstream
-            others = [way[number] for way in found.ways[1:] if len(way) == len(found.ways[0])]
-            report.findings.append(self.finding(made, [each for each in others if each.title != made.title]))
+            what = (made.mistake.name, getattr(made.places[0].other, "name", None), made.c)
+            alike.setdefault(what, []).append(number)
+        ways = [way for way in found.ways if len(way) == len(found.ways[0])]
+        for numbers in alike.values():
+            groups = [([way[number] for number in numbers], found.scales.get(way)) for way in ways]
+            report.findings.append(self.finding(groups[0][0], [each for each in groups[1:] if _one_mistake(each[0])]))
         for name in found.unexplained:
             report.notes.append(_pattern(report[name]))
         if found.unexplained:
             report.notes.append(self._beginning())
 
-    def finding(self, made: Made, others: list[Made]) -> Finding:
-        """One mistake as a finding."""
+    def finding(self, group: list[Made], others: list[tuple[list[Made], float | None]]) -> Finding:
+        """One mistake, made once or several times, as a finding."""
+        made = _together(group)
         site = site_of(made, self.network)
         right, written = lines_of(self.network, site, made.overrides(self.network), self.found.gradients)
-        alternatives = {each.title: each for each in others}
+        together = [(_together(each), scale) for each, scale in others]
+        alternatives = {each.title: (each, scale) for each, scale in together if each.title != made.title}
+        single = {each.title: each for one in (group, *(each for each, _ in others)) for each in one}
+        causes = [self._on(scale) + cause_of(each) for each, scale in alternatives.values()]
         return Finding(
             cause=cause_of(made),
             names=tuple(self._spoilt(made)),
             location=_location(self.network, site),
             right=right,
             written=written,
-            alternatives=tuple(dict.fromkeys(cause_of(each) for each in alternatives.values())),
-            apart=_apart(self.network, made, list(alternatives.values())) if alternatives else "",
-            mistakes=tuple(
-                (each.mistake.name, tuple(where.title for where in each.places))
-                for each in (made, *alternatives.values())
-            ),
+            alternatives=tuple(dict.fromkeys(causes)),
+            apart=_apart(self.network, made, [each for each, _ in alternatives.values()]) if alternatives else "",
+            mistakes=tuple((each.mistake.name, tuple(at.title for at in each.places)) for each in single.values()),
         )
+
+    def _on(self, scale: float | None) -> str:
+        """A beginning for a cause on another scale than the table's."""
+        known = self.found.scale
+        if scale is None or known is None or np.isclose(scale, known, rtol=1e-6, atol=0):
+            return ""
+        return f"with {scale:.6g} for the common scale, "
 
     def _spoilt(self, made: Made) -> Iterator[str]:
         """The names whose gradients a mistake changes."""
@@ -69,7 +82,13 @@ class Told:
         for each in self.targets:
             right, wrong = (totals.get(each.variable) for totals in (network.right.totals, alone))
             if right is None or wrong is None or right.shape != wrong.shape or _differ(right, wrong, each.tolerance):
-                yield each.name
+                if not self.report[each.name].ok or not self._settled():
+                    yield each.name
+
+    def _settled(self) -> bool:
+        """Whether the table that was made is on the scale that was found."""
+        scale = self.found.scale
+        return scale is None or bool(self.report.common and np.isclose(scale, self.report.scale, rtol=1e-6, atol=0))
 
     def _beginning(self) -> str:
         """The first operation where a supplied delta deviates, from the loss backwards."""
@@ -89,6 +108,17 @@ class Told:
                 return f"No mistake that is known explains {names}. It begins at d_{each.name}: {where}{until}."
         expected = all(self.report[each.name].ok for each in inner)
         return f"No mistake that is known explains {names}." + " The deltas that you gave are as expected." * expected
+
+
+def _one_mistake(group: list[Made]) -> bool:
+    """Whether the same mistake is made throughout."""
+    first = group[0]
+    return all((each.mistake, each.c) == (first.mistake, first.c) for each in group)
+
+
+def _together(group: list[Made]) -> Made:
+    """The same mistake at all its places."""
+    return group[0] if len(group) == 1 else replace(group[0], places=tuple(at for each in group for at in each.places))
 
 
 def _differ(right: Array, wrong: Array, tolerance: float) -> bool:

@@ -503,7 +503,7 @@ def test_divided_by_the_classes_where_the_records_are_meant():
 
 
 def relu_layers(wrong=""):
-    """Thirty records, two relu layers and a softmax: the loss, the parameters, the deltas without 1/N, the gradients."""
+    """The loss, the parameters, the deltas without 1/N and the gradients of two relu layers and a softmax."""
     rng = np.random.default_rng(2)
     x, labels = rng.standard_normal((30, 5)), rng.integers(0, 3, 30)
     shapes = {"W1": (5, 8), "b1": (1, 8), "W2": (8, 7), "b2": (1, 7), "W3": (7, 3), "b3": (1, 3)}

@@ -572,3 +572,101 @@ def test_loss_of_is_what_by_hand_derives():
         ratio = along / ((ends[0] - ends[1]) / (2 * h))
         sizes = {1, 2, 0.5, network.rows, network.rows * network.sizes[-1], network.rows * network.sizes[-1] / 2}
         assert any(ratio == pytest.approx(size, rel=1e-4) for size in sizes), (network.name, ratio)
+
+
+# ---- nothing is said that the table contradicts ----------------------------------------------------------------------
+
+
+def columns(wrong=""):
+    """Twenty-five records as columns, a tanh and a sigmoid layer: the loss, the parameters, the gradients."""
+    rng = np.random.default_rng(3)
+    X, Y = rng.standard_normal((4, 25)), (rng.random((1, 25)) > 0.5) * 1.0
+    p = {"W1": rng.standard_normal((6, 4)) / 2, "b1": rng.standard_normal((6, 1)) / 10}
+    p |= {"W2": rng.standard_normal((1, 6)), "b2": np.zeros((1, 1))}
+
+    def forward(p):
+        A1 = np.tanh(np.dot(p["W1"], X) + p["b1"])
+        return A1, 1 / (1 + np.exp(-(np.dot(p["W2"], A1) + p["b2"])))
+
+    def loss(p):
+        _, A2 = forward(p)
+        return -1 / 25 * np.sum(Y * np.log(A2) + (1 - Y) * np.log(1 - A2))
+
+    A1, A2 = forward(p)
+    d2 = (A2 - Y) / 25
+    d1 = (p["W2"].T @ d2) * (1 - A1**2)
+    keep = wrong != "keepdims"
+    manual = {"W1": d1 @ X.T, "b1": np.sum(d1, axis=1, keepdims=keep)}
+    manual |= {"W2": d2 @ A1.T, "b2": np.sum(d2, axis=1, keepdims=keep)}
+    if wrong == "copied":
+        manual["b1"] = np.ones((6, 1)) * manual["b2"]
+    if wrong == "exchanged":
+        manual["W2"], manual["b2"] = manual["b2"], manual["W2"]
+    if wrong == "one number":
+        manual["b1"] = np.sum(d1)
+    if wrong == "averaged":
+        manual["b1"], manual["b2"] = manual["b1"] / 25, manual["b2"] / 25
+    if wrong == "parameters":
+        manual = {name: value.copy() for name, value in p.items()}
+    return loss, p, manual
+
+
+def consistent(report):
+    """Whether no finding spoils what the table calls right."""
+    wrong = {name for name in report.entries if not report[name].ok}
+    return all(wrong.issuperset(each.names) for each in report.findings)
+
+
+def test_no_cause_is_invented_for_one_wrong_bias():
+    loss, p, manual = columns("copied")
+    report = ag.check_backprop(loss, p, manual)
+    assert [name for name in report.entries if not report[name].ok] == ["b1"]
+    assert consistent(report)
+    assert not report.findings, "b2's sum in every entry is no mistake that is known"
+    assert str(report).endswith("The others are the generated ones.")
+
+
+def test_parameters_in_the_place_of_gradients():
+    loss, p, manual = columns("parameters")
+    report = ag.check_backprop(loss, p, manual)
+    assert "these are the parameters themselves" in report["W1"].cause
+    assert all(len(each.mistakes) == 0 for each in report.findings), "no mistake has to be searched for"
+    assert report.scale == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "names", "words"),
+    [
+        ("keepdims", ("b1", "b2"), "keepdims=True"),
+        ("exchanged", ("W2", "b2"), "exchanged"),
+        ("one number", ("b1",), "summed to one number"),
+    ],
+)
+def test_wrong_shapes_with_an_evident_cause(wrong, names, words):
+    loss, p, manual = columns(wrong)
+    report = ag.check_backprop(loss, p, manual)
+    assert {name for name in report.entries if not report[name].ok} == set(names)
+    (finding,) = report.findings
+    assert sorted(finding.names) == sorted(names)
+    assert words in finding.cause
+
+
+def test_the_same_mistake_at_two_of_three_biases_is_one_finding():
+    rng = np.random.default_rng(1)
+    x, t = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
+    p = {"W1": rng.standard_normal((3, 5)), "b1": np.zeros(5), "W2": rng.standard_normal((5, 4)), "b2": np.zeros(4)}
+    p |= {"W3": rng.standard_normal((4, 2)), "b3": np.zeros(2)}
+
+    def loss(p):
+        h1 = np.tanh(x @ p["W1"] + p["b1"])
+        h2 = np.tanh(h1 @ p["W2"] + p["b2"])
+        return np.mean((h2 @ p["W3"] + p["b3"] - t) ** 2)
+
+    manual = {name: np.array(value) for name, value in ag.grad(loss)(p).items()}
+    manual |= {"b2": manual["b2"] / 20, "b3": manual["b3"] / 20}
+    report = ag.check_backprop(loss, p, manual)
+    (finding,) = report.findings
+    assert finding.cause.startswith("the gradient of b3 is averaged over the records")
+    assert finding.cause.endswith("and so at b2")
+    assert set(finding.names) == {"b2", "b3"}
+    assert not any("too large" in each for each in finding.alternatives), "the weights are right in the table"

@@ -81,6 +81,10 @@ class Mistake:
         """The wrong rules, by site."""
         raise NotImplementedError
 
+    def plausible(self, c: float, scale: float | None) -> bool:
+        """Whether a person may have written that coefficient, on a scale (None: not yet known)."""
+        return 1e-6 <= abs(c) <= 1e6
+
     def sentence(self, place: Place) -> str:
         """What is wrong, in the user's names."""
         raise NotImplementedError

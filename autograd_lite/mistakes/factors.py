@@ -137,6 +137,10 @@ class AnyFactor(Mistake):
     def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
         return {Total(place.of): Rule((Delta(place.of),), lambda g: c * g)}
 
+    def plausible(self, c: float, scale: float | None) -> bool:
+        """What is within a hundredth of 1 is some other mistake."""
+        return super().plausible(c, scale) and abs(c - 1) > 0.01
+
     def sentence(self, place: Place) -> str:
         return f"{subject(place)} is off by a factor"
 

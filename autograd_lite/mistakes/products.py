@@ -17,6 +17,8 @@ from ..program import Variable
 from ..sites import Delta, Given, Overrides, Read, Rule, Stale, Total
 from .base import Mistake, Place, register
 
+_LONGEST_STEP = 10.0  # times the gradient of the loss: beyond any learning rate that learns
+
 
 def outer(x: Any, d: Any, left: bool) -> Any:
     """The gradient of the weights from the layer's input and its delta."""
@@ -335,6 +337,10 @@ class WeightAlreadyUpdated(Mistake):
             return d @ moved.T if part.left else moved.T @ d
 
         return {part.signal: Rule(reads, wrong)}
+
+    def plausible(self, c: float, scale: float | None) -> bool:
+        """A step against the gradient, and no giant one."""
+        return super().plausible(c, scale) and (scale is None or (c * scale < 0 and abs(c * scale) <= _LONGEST_STEP))
 
     def sentence(self, place: Place) -> str:
         w, x = place.part.parameter.name, place.part.x.name

@@ -67,7 +67,7 @@ class BiasAveraged(BiasMistake):
     """The mean over the records for the sum."""
 
     name = "bias averaged"
-    rank = 2
+    rank = 1
 
     def wrong(self, d: Any, part: Bias) -> Any:
         return np.reshape(np.mean(d, axis=part.axes, keepdims=True), part.b.shape)
