@@ -18,6 +18,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -77,6 +78,11 @@ class Alone:
 
     first = True
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do something that either succeeds on all ranks, or is an error on all."""
+        yield
+
     def begin(self, run: Any, resume: Callable[[], None] | None) -> None:
         """Take up the run."""
         if resume is not None:
@@ -128,6 +134,21 @@ class Ranks(Alone):
         self.agree = False  # whether all ranks have seen the same error
         self._interruption: Any = None
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do something that either succeeds on all ranks, or is an error on all: those without one tell the first."""
+        mine: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            mine = error
+        everybody = self.comm.allgather(None if mine is None else f"{type(mine).__name__}: {mine}")
+        if mine is not None:
+            raise mine
+        for rank, told in enumerate(everybody):
+            if told is not None:
+                raise RuntimeError(f"fit: rank {rank} cannot begin: {told}")
+
     def begin(self, run: Any, resume: Callable[[], None] | None) -> None:
         """Compare the models, let rank 0 take up the run, and give everybody its state."""
         self._compare(run)
@@ -141,8 +162,9 @@ class Ranks(Alone):
         if problem is not None:
             raise problem
         state = self.comm.bcast(run.state_dict() if self.first else None)
-        if not self.first:
-            run.load_state_dict(state)
+        with self.together():
+            if not self.first:
+                run.load_state_dict(state)
         self._model = run.model
         self._connect(self)
 
@@ -194,9 +216,13 @@ class Ranks(Alone):
     def settle(self, model: Module) -> None:
         """Average what the ranks have seen apart (running statistics), and make sure that they have not drifted."""
         for each in model.buffers():
-            total = np.empty_like(each.data)
-            self.comm.Allreduce(np.ascontiguousarray(each.data), total)
-            each.data = (total / self.size if each.dtype.kind in "fc" else total // self.size).astype(each.dtype)
+            if each.dtype.kind not in "fc":  # counts and masks have no mean
+                each.data = self.comm.bcast(each.data)
+                continue
+            mine = np.asarray(each.data, np.result_type(each.dtype, np.float64), order="C")
+            total = np.empty_like(mine)
+            self.comm.Allreduce(mine, total)
+            each.data = (total / self.size).astype(each.dtype)
         prints = self.comm.allgather([fingerprint(each.data) for each in model.parameters()])
         for rank, theirs in enumerate(prints):
             if theirs != prints[0]:
@@ -311,6 +337,10 @@ class SharedStep(TrainStep):
     def __call__(self, x: Any, y: Any) -> float:
         """Train on one batch, of which this rank computes its part; the loss is the batch's, before the update."""
         ranks = self._ranks
+        if hasattr(x, "__len__") and len(x) != len(y):
+            raise ValueError(
+                f"fit: a batch has {len(x)} inputs and {len(y)} targets; ranks share a batch out by its rows."
+            )
         part = slice(*(len(y) * k // ranks.size for k in (ranks.rank, ranks.rank + 1)))
         ranks.share = share(self.loss_fn, y, part)
         if len(y) < ranks.size and self._normalises:

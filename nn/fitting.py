@@ -79,26 +79,17 @@ def fit(
     >>> len(history), history["loss"][-1] < 1e-3
     (40, True)
     """
-    if resume and out is None:
-        raise ValueError("fit: resume=True needs out=, the folder of the run to go on with.")
-    if not isinstance(model, Module):
-        raise TypeError(
-            f"fit: the model must be an nn.Module, whose parameters can be saved and restored by name, not "
-            f"{type(model).__name__}. For a function of yours: step = nn.TrainStep(function, loss_fn, optimizer), and "
-            "step(x, y) for each batch."
-        )
-    for data in (train, valid):
-        refuse_arrays("fit", data)
-    if isinstance(train, Iterator):
-        raise ValueError("fit: train can be run through only once; give a DataLoader or a list of batches.")
-    metrics, callbacks = list(metrics), list(callbacks)
-    folder = None if out is None else Path(out)
-    history = History("loss" if valid is None else "valid_loss")
-    run = RunState(model, optimizer, scheduler, train, history, callbacks, folder, loss_fn)
     ranks = ranks_of(comm)
-    files = None if folder is None or not ranks.first else RunFiles(run, folder)
+    with ranks.together():
+        _refuse(model, train, valid, resume and out is None)
+        metrics, callbacks = list(metrics), list(callbacks)
+        folder = None if out is None else Path(out)
+        history = History("loss" if valid is None else "valid_loss")
+        run = RunState(model, optimizer, scheduler, train, history, callbacks, folder, loss_fn)
+        files = None if folder is None or not ranks.first else RunFiles(run, folder)
     ranks.begin(run, files.resume if files is not None and resume else None)
-    step = ranks.step(model, loss_fn, optimizer, compile)
+    with ranks.together():
+        step = ranks.step(model, loss_fn, optimizer, compile)
     model.train()
     with ranks, Interruption() as signal, _Progress(run, epochs, ranks.first) as progress, ExitStack() as endings:
         interruption = ranks.agreed(signal)
@@ -140,6 +131,22 @@ def fit(
         place = f"in epoch {run.epoch + 1}" if run.batch else f"after epoch {run.epoch}"
         print(f"fit: interrupted {place}; {files.last} is saved, resume=True goes on from it.")
     return history
+
+
+def _refuse(model: Any, train: Any, valid: Any, nowhere: bool) -> None:
+    """Raise for what cannot be trained, or has nowhere to resume from."""
+    if nowhere:
+        raise ValueError("fit: resume=True needs out=, the folder of the run to go on with.")
+    if not isinstance(model, Module):
+        raise TypeError(
+            f"fit: the model must be an nn.Module, whose parameters can be saved and restored by name, not "
+            f"{type(model).__name__}. For a function of yours: step = nn.TrainStep(function, loss_fn, optimizer), and "
+            "step(x, y) for each batch."
+        )
+    for data in (train, valid):
+        refuse_arrays("fit", data)
+    if isinstance(train, Iterator):
+        raise ValueError("fit: train can be run through only once; give a DataLoader or a list of batches.")
 
 
 def _one_epoch(

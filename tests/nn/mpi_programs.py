@@ -144,6 +144,46 @@ def differ(folder: str) -> None:
         train(network(), COMM, train=nn.DataLoader(bad, Y, batch_size=53))
 
 
+def unprepared(folder: str) -> None:
+    """What keeps one rank from beginning is an error on all, which can go on."""
+
+    def told(broken: int, kind: type[Exception], message: str, **settings: Any) -> None:
+        expected = kind if broken == COMM.rank else RuntimeError
+        optimizer = settings.pop("optimizer", nn.optim.Adam)
+        model = network()
+        data = settings.pop("train", None) or loader()
+        with pytest.raises(expected, match=message):
+            nn.fit(model, nn.CrossEntropyLoss(), optimizer(model.parameters(), lr=0.1), data, comm=COMM, **settings)
+
+    (Path(folder) / "file").touch()
+    told(0, OSError, "file", out=Path(folder) / "file")
+    odd = COMM.rank == 1
+    told(1, ValueError, "optimizer: Adam there, SGD here", optimizer=nn.optim.SGD if odd else nn.optim.Adam)
+    told(1, TypeError, "arrays are not batches", train=(X, Y) if odd else None)
+
+
+def buffers(folder: str) -> None:
+    """Buffers that no average is defined for, or that it would overflow, stay what they are."""
+
+    class Held(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network()
+            self.bytes = nn.Buffer(np.full(2, 200, np.uint8))
+            self.mask = nn.Buffer(np.array([True, False]))
+            self.half = nn.Buffer(np.full(2, 1.5, np.float16))
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x)
+
+    model = Held()
+    train(model, COMM, epochs=1)
+    same_everywhere(model)
+    assert model.bytes.data.tolist() == [200, 200]
+    assert model.mask.data.tolist() == [True, False]
+    assert model.half.data.tolist() == [1.5, 1.5]
+
+
 def fails(folder: str) -> None:
     """One rank raises in the middle of an epoch."""
 
@@ -169,6 +209,11 @@ def fails_before(folder: str) -> None:
 def other_data(folder: str) -> None:
     """One rank has other data."""
     train(network(), COMM, train=nn.DataLoader(X, (Y + COMM.rank) % 3, batch_size=10))
+
+
+def unequal_rows(folder: str) -> None:
+    """A batch has more inputs than targets: their shares would pass for whole."""
+    train(network(), COMM, train=[(X[:20], Y[:18])])
 
 
 def interrupted(folder: str) -> None:

@@ -64,6 +64,12 @@ def test_models_that_differ_and_nans_are_told_on_all_ranks(tmp_path: Path) -> No
 
 
 @under_mpi
+@pytest.mark.parametrize("name", ["unprepared", "buffers"])
+def test_a_rank_that_cannot_begin_is_told_on_all_and_buffers_of_any_dtype_are_kept(name: str, tmp_path: Path) -> None:
+    passes(2, name, tmp_path)
+
+
+@under_mpi
 def test_ctrl_c_on_one_rank_stops_all_after_the_same_batch(tmp_path: Path) -> None:
     passes(2, "interrupted", tmp_path)
 
@@ -74,6 +80,7 @@ def test_ctrl_c_on_one_rank_stops_all_after_the_same_batch(tmp_path: Path) -> No
     [
         (3, "fails", "rank 2 of 3 failed, which ends the run"),
         (2, "fails_before", "OSError: no such file on this rank"),
+        (2, "unequal_rows", "a batch has 20 inputs and 18 targets"),
         (2, "other_data", "the ranks have drawn different batches"),
     ],
 )
