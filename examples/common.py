@@ -120,8 +120,6 @@ class Run:
         print(f"\n{self.document.name}: {self.document.question}\n")
         if self.as_posted and self.options.resume:
             raise BadInput("--resume goes on with a training; --as-posted starts afresh each time. Leave one out.")
-        if self.seed < 0:
-            raise BadInput(f"--seed {self.seed}: seeds are whole numbers from 0 up.")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -6,15 +6,15 @@ Read next: `common.py`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
 def command_line(program: str, description: str) -> argparse.ArgumentParser:
     """The options that all trainers take."""
     parser = argparse.ArgumentParser(prog=program, description=description)
-    parser.add_argument("--epochs", type=_positive, metavar="N", help="passes over the training rows")
-    parser.add_argument("--seed", type=int, metavar="N", help="of everything random (default 0)")
+    parser.add_argument("--epochs", type=_whole(1), metavar="N", help="passes over the training rows")
+    parser.add_argument("--seed", type=_whole(0), metavar="N", help="of everything random (default 0)")
     parser.add_argument("--as-posted", action="store_true", help="show what the author of the document saw")
     parser.add_argument("--quick", action="store_true", help="a short version that still has to learn")
     parser.add_argument(
@@ -28,10 +28,12 @@ def command_line(program: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
+def _whole(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
+        return int(text)
+
     return number
 
 

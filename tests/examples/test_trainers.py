@@ -127,11 +127,14 @@ def test_a_folder_that_cannot_be_made_gets_one_line(tmp_path):
     one_line(command("examples.xor", "--out", str(tmp_path / "file" / "out")), "--out")
 
 
-@pytest.mark.parametrize("epochs", ["0", "-3", "many", "1.5"])
-def test_epochs_must_be_a_whole_number(epochs):
-    done = command("examples.xor", f"--epochs={epochs}")
+@pytest.mark.parametrize(
+    ("option", "number", "least"),
+    [("epochs", "0", 1), ("epochs", "-3", 1), ("epochs", "many", 1), ("epochs", "1.5", 1), ("seed", "-1", 0)],
+)
+def test_epochs_and_seeds_are_whole_numbers(option, number, least):
+    done = command("examples.xor", f"--{option}={number}")
     assert done.returncode == 2
-    assert f"{epochs!r} is no whole number from 1 up" in done.stderr
+    assert f"{number!r} is no whole number from {least} up" in done.stderr
 
 
 def test_all_documents_without_data_say_what_is_missing(tmp_path):
