@@ -31,6 +31,7 @@ from .evaluation import evaluate
 from .losses import CrossEntropyLoss, NLLLoss
 from .modules import Module
 from .optim import Optimizer
+from .seeding import choose_stream
 from .synchronized import Synchronized, synchronize
 from .training import NotFinite, TrainStep
 
@@ -260,10 +261,15 @@ class Ranks(Alone):
         """Whether it is so on any rank."""
         return any(self.comm.allgather(bool(flag)))
 
+    def __enter__(self) -> Ranks:
+        choose_stream(self.rank if self.size > 1 else None)
+        return self
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connect(None)
+        choose_stream(None)
         if error is not None and not self.agree and self.size > 1:
             _end(self.comm, error)
 

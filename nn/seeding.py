@@ -6,9 +6,14 @@ Read next: `init.py`.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+GAP = 0x9E3779B97F4A7C15F39CC0605CEDC835  # 2**128 over the golden ratio: multiples of it lie far apart modulo 2**128
+_stream: int | None = None  # the rank, while several train together
 
 
 @functools.cache
@@ -47,3 +52,27 @@ def get_state() -> Any:
 def set_state(state: Any) -> None:
     """Put the common generator back into a state that `get_state` gave."""
     _generator().bit_generator.state = state
+
+
+def choose_stream(rank: int | None) -> None:
+    """Let `own_draws` draw from the stream of a rank; None is the generator's own."""
+    global _stream
+    _stream = rank
+
+
+@contextmanager
+def own_draws(rng: np.random.Generator) -> Iterator[np.random.Generator]:
+    """The generator, in a stream that no other rank draws from; afterwards it stands where it would without.
+
+    So what the ranks must draw alike (the order of the rows) they still do. A bit generator that cannot be moved
+    (MT19937, SFC64) gives all ranks the same numbers.
+    """
+    advance = getattr(rng.bit_generator, "advance", None)
+    if _stream is None or advance is None:
+        yield rng
+        return
+    advance(_stream * GAP)
+    try:
+        yield rng
+    finally:
+        advance(-_stream * GAP)

@@ -11,7 +11,7 @@ import numpy as np
 
 import autograd_lite as ag
 
-from ..seeding import default_rng
+from ..seeding import default_rng, own_draws
 
 
 @ag.primitive
@@ -127,7 +127,8 @@ def _move(mean: Any, var: Any, x: Any, axes: tuple[int, ...], momentum: float, u
 @ag.primitive
 def random_mask(x: Any, p: float, rng: np.random.Generator) -> Any:
     """0 with probability p, else 1 / (1 - p), for each entry of x: drawn anew wherever this operation runs."""
-    kept = rng.random(x.shape, np.float32 if x.dtype == np.float32 else np.float64) >= p
+    with own_draws(rng):
+        kept = rng.random(x.shape, np.float32 if x.dtype == np.float32 else np.float64) >= p
     return kept * x.dtype.type(1 / (1 - p) if p < 1 else 0)
 
 

@@ -144,6 +144,41 @@ def differ(folder: str) -> None:
         train(network(), COMM, train=nn.DataLoader(bad, Y, batch_size=53))
 
 
+def masks(folder: str) -> None:
+    """Every rank drops other units, eager and compiled, and what is drawn for all stays the same on all."""
+    rows = 8 * COMM.size
+    x, y = np.ones((rows * 3, 6), np.float32), np.arange(rows * 3) % 3
+    for compile in (False, True):
+        for bits in (np.random.PCG64, np.random.Philox):
+            rng = np.random.Generator(bits(5))
+            dropout = nn.Dropout(0.5, rng=rng)
+            model = nn.Sequential(nn.Linear(6, 7, dtype=np.float32), dropout, nn.Linear(7, 3, dtype=np.float32))
+            data = nn.DataLoader(x, y, batch_size=rows, shuffle=True, rng=rng)
+            train(model, COMM, train=data, compile=compile)
+            same_everywhere(model)
+            states = COMM.allgather(str(rng.bit_generator.state))
+            assert len(set(states)) == 1
+    dropped = []
+
+    class Seen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network()
+
+        def forward(self, x: Any) -> Any:
+            mask = nn.functional.dropout(np.ones((64, 6)), rng=drawn)
+            dropped.append(mask.tobytes())
+            return self.inner(x * mask[: len(x)])
+
+    drawn = np.random.default_rng(5)
+    first = np.random.default_rng(5)
+    train(Seen(), COMM, train=nn.DataLoader(X[:48], Y[:48], batch_size=12), epochs=2)
+    everybody = [each for theirs in COMM.allgather(dropped) for each in theirs]
+    assert len(set(everybody)) == len(everybody) == 8 * COMM.size
+    wanted = nn.functional.dropout(np.ones((64, 6)), rng=first).tobytes()
+    assert (dropped[0] == wanted) == (COMM.rank == 0)
+
+
 def unprepared(folder: str) -> None:
     """What keeps one rank from beginning is an error on all, which can go on."""
 

@@ -44,7 +44,7 @@ def passes(ranks: int, name: str, folder: Path) -> None:
 
 @under_mpi
 @pytest.mark.parametrize("ranks", [2, 3])
-@pytest.mark.parametrize("name", ["equal", "norms"])
+@pytest.mark.parametrize("name", ["equal", "norms", "masks"])
 def test_the_result_is_that_of_one_process(ranks: int, name: str, tmp_path: Path) -> None:
     passes(ranks, name, tmp_path)
 
