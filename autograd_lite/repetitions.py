@@ -18,7 +18,8 @@ from typing import Any
 from .program import BACKWARD, Operation, Program, Variable
 from .rendering import literal
 
-REPEATS = 3  # so many equal blocks are one
+REPEATS = 3  # so many equal blocks after one another are one
+ALIKE = 2  # so many equal chains side by side are one
 TIMES = "\N{MULTIPLICATION SIGN} "  # how a frame's name begins that only says how often it is there
 _TRIES = 24  # periods that are tried at one place
 
@@ -147,7 +148,7 @@ def side_by_side(copies: list[list[Unit]], titles: dict[tuple[str, ...], str], p
         made.update((each, (number, i)) for i, each in enumerate(outputs))
     merged: dict[int, list[Unit]] = {}
     for places in alike.values():
-        if len(places) < REPEATS:
+        if len(places) < ALIKE:
             merged.update((at, copies[at]) for at in places)
             continue
         back = copies[places[0]][0].scope[:1] == (BACKWARD,)

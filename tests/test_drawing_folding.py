@@ -90,13 +90,25 @@ def test_equal_chains_side_by_side_are_drawn_once_in_whatever_order_they_were_co
     assert "up to \N{MULTIPLICATION SIGN} 4" in scene.note
 
 
-def test_chains_that_differ_or_are_two_stay_apart() -> None:
+def test_chains_that_differ_stay_apart() -> None:
     def f(x: Any) -> Any:
         a, b, c = np.exp(x), np.sin(x), np.exp(x * 2)
-        return np.tanh(a) + np.cos(b) + np.tanh(c) + np.exp(x)
+        return np.tanh(a) + np.cos(b) + np.tanh(c)
 
     scene = ag.draw(f, X, fold=True).scene()
     assert {box.times for box in scene.boxes} == {1}
+
+
+def test_two_equal_chains_are_drawn_once() -> None:
+    def f(x: Any) -> Any:
+        a, b = np.exp(x), np.sin(x)
+        c = np.exp(x)
+        return np.tanh(a) * np.cos(b) + np.tanh(c)
+
+    scene = ag.draw(f, X, fold=True).scene()
+    check(scene)
+    assert [box.times for box in scene.boxes if box.operations] == [2, 1, 2, 1, 1, 1]
+    assert "equal blocks drawn once (up to \N{MULTIPLICATION SIGN} 2)" in scene.note
 
 
 def test_heads_that_are_computed_in_turns_share_a_frame() -> None:
