@@ -147,16 +147,8 @@ class Classifier(ClassifierMixin, _Network):  # type: ignore[misc]  # scikit-lea
         self.classes_, indices = np.unique(column_or_1d(y, warn=True), return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"Classifier: all labels are of one class, {self.classes_[0]!r}; there must be two.")
-        self._train(X, indices, len(self.classes_), self._loss)
+        self._train(X, indices, len(self.classes_), _loss_of(len(self.classes_), self.loss_fn))
         return self
-
-    def _loss(self, scores: Any, indices: Any) -> Any:
-        if _single(scores):
-            if len(self.classes_) > 2:
-                raise ValueError(f"Classifier: one output cannot tell {len(self.classes_)} classes apart.")
-            given = BCEWithLogitsLoss() if self.loss_fn is None else self.loss_fn
-            return given(scores, np.reshape(indices, scores.shape).astype(scores.dtype))
-        return (CrossEntropyLoss() if self.loss_fn is None else self.loss_fn)(scores, indices)
 
     def decision_function(self, X: Any) -> Array:
         """The scores: (n, classes), or for two classes (n,), positive for the second."""
@@ -180,6 +172,21 @@ class Classifier(ClassifierMixin, _Network):  # type: ignore[misc]  # scikit-lea
         chosen = scores.ravel() > 0 if _single(scores) else np.argmax(scores, axis=1)
         labels: Array = self.classes_[chosen.astype(int)]
         return labels
+
+
+def _loss_of(classes: int, given: Any) -> Callable[[Any, Any], Any]:
+    """The loss of scores and class indices; not a method, or a compiled step would watch the estimator as well, and
+    through it all of scikit-learn."""
+
+    def loss(scores: Any, indices: Any) -> Any:
+        if not _single(scores):
+            return (CrossEntropyLoss() if given is None else given)(scores, indices)
+        if classes > 2:
+            raise ValueError(f"Classifier: one output cannot tell {classes} classes apart.")
+        targets = np.reshape(indices, scores.shape).astype(scores.dtype)
+        return (BCEWithLogitsLoss() if given is None else given)(scores, targets)
+
+    return loss
 
 
 def _single(scores: Any) -> bool:

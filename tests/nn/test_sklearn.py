@@ -147,3 +147,14 @@ def test_without_scikit_learn_nn_works_and_the_call_says_what_to_install() -> No
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert 'pip install "autograd-lite[sklearn]"' in done.stdout
+
+
+@pytest.mark.parametrize("module", [network, one_logit])
+def test_compiled_steps_train_the_same_network(module: Any) -> None:
+    """This has no end where a step watches the estimator, and through it scikit-learn."""
+    X, y = load_iris(return_X_y=True)
+    X, y = X[:100], y[:100]
+    compiled, eager = (
+        nn.sklearn.Classifier(module, epochs=3, compile=each, random_state=0).fit(X, y) for each in (True, False)
+    )
+    assert np.allclose(compiled.predict_proba(X), eager.predict_proba(X), atol=1e-6)
