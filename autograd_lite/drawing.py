@@ -204,6 +204,8 @@ def _program(subject: Any, example_inputs: tuple[Any, ...], backward: bool, note
         if example_inputs:
             raise TypeError("ag.draw(tensor) draws how it was computed and takes no example inputs.")
         program = from_tensor(subject, way)
+    elif isinstance(subject, type) and hasattr(subject, "named_parameters"):
+        raise TypeError(f"ag.draw: {subject.__name__} is a class; draw a module of it: {subject.__name__}(...).")
     elif not callable(subject):
         raise TypeError(f"ag.draw takes a tensor, a function, a module or a Program, not {type(subject).__name__}.")
     else:

@@ -451,6 +451,7 @@ def test_a_notebook_shows_the_picture() -> None:
     ("arguments", "message"),
     [
         ((3,), "not int"),
+        ((nn.Linear, X), "Linear is a class; draw a module of it"),
         ((ag.tensor(1.0), X), "takes no example inputs"),
         ((ag.trace(xor, *weights()), X), "takes nothing else"),
     ],
