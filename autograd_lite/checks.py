@@ -5,6 +5,7 @@ Read next: `reports.py` (what a comparison says), `subgradients.py` (what counts
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from .reports import Report, compare, multiples
 from .runs import Run, label
 from .subgradients import resolved
 from .tensors import Tensor
+from .tracing import recorded
 from .trees import flatten, paths, unflatten
 
 Arrays = list[Array]
@@ -176,6 +178,7 @@ def check_backprop(
     (True, -2.0)
     """
     _check_names(params, manual)
+    _check_loss(loss_fn, params)
     names = Names()
     if manual.keys() - params.keys():
         witness = Witness(names)
@@ -184,7 +187,7 @@ def check_backprop(
         run = Run("check_backprop", loss_fn, (params,), (0,))
     seed, root = run.unit(), run.trail.root
     if root is None:
-        raise ValueError("check_backprop: the loss does not depend on params: does loss_fn use its argument?")
+        raise ValueError(f"check_backprop: the loss does not depend on params: {_lost(loss_fn, params)}")
     steps = history(root)
     ends = dict(zip(params, run.ends, strict=True))
     for name in manual.keys() - params.keys():
@@ -202,7 +205,8 @@ def check_backprop(
     deltas = frozenset(manual.keys() - params.keys())
     uses = _first_uses(steps)
     nearest = sorted(manual, key=lambda name: uses.get(ends[name], 0), reverse=True)
-    shapes = [node.shape for node in steps if all(isinstance(n, int) for n in node.shape)]
+    given = set(run.ends)
+    shapes = [node.shape for node in steps if node not in given and all(isinstance(n, int) for n in node.shape)]
     generated, tie = gradients({}), False
     best = compare(manual, generated, nearest, shapes, deltas=deltas)
     for upwards in (False, True):
@@ -222,7 +226,7 @@ def check_backprop(
         if scale is not None and not (best.common and np.isclose(scale, best.scale, rtol=1e-6, atol=0)):
             best = best.told_in(compare(manual, generated, nearest, shapes, tie, scale, roundings, deltas))
         best.assign()
-    best.notes[:0] = multiples(best, shapes)
+    best.notes[:0] = multiples(best)
     return best
 
 
@@ -247,11 +251,58 @@ def _roundings(loss_fn: Callable[[Any], Any], params: dict[str, Any], report: Re
     return off
 
 
+def _lost(loss_fn: Callable[[Any], Any], params: dict[str, Any]) -> str:
+    """Why a loss does not depend on the parameters that it is handed."""
+    try:
+        recorded(loss_fn, (params,), differentiate=True)
+    except (TypeError, RuntimeError, ValueError) as error:
+        return f"loss_fn leaves the tensors on its way, and gives a plain number. {error}"
+    return "loss_fn has to compute it from its argument, params, with NumPy's functions (math's give plain numbers)."
+
+
+def _check_loss(loss_fn: Any, params: Any) -> None:
+    """Raise for what is no function of the parameters alone."""
+    example = "check_backprop(lambda p: loss(p, ...), params, manual)"
+    if not callable(loss_fn):
+        raise TypeError(
+            "check_backprop: loss_fn is the function that computes the loss from params, not its value "
+            f"({type(loss_fn).__name__}): pass loss, not loss(params); with more arguments, {example}."
+        )
+    try:
+        inspect.signature(loss_fn).bind(params)
+    except TypeError as error:
+        wanted = [name for name, each in inspect.signature(loss_fn).parameters.items() if each.kind <= 1]
+        if len(wanted) > 1 and wanted == [name for name in wanted if name in params]:
+            example = f"check_backprop(lambda p: {_called(loss_fn)}(**p), params, manual)"
+        elif not wanted:
+            example = "make params its argument: def loss(params): ..."
+        raise TypeError(
+            f"check_backprop: loss_fn is called with one argument, params, but {_called(loss_fn)}{_signature(loss_fn)} "
+            f"does not take just one ({error}): {example}."
+        ) from None
+    except ValueError:
+        return  # a builtin without a signature
+
+
+def _called(loss_fn: Any) -> str:
+    name = getattr(loss_fn, "__name__", type(loss_fn).__name__)
+    return "loss" if name == "<lambda>" else name
+
+
+def _signature(loss_fn: Any) -> str:
+    return str(inspect.signature(loss_fn))
+
+
 def _check_names(params: Any, manual: Any) -> None:
     """Raise for what cannot be compared at all."""
     for what, given in (("params", params), ("manual", manual)):
-        if not isinstance(given, dict) or not given:
-            raise TypeError(f"check_backprop: {what} is a dict from names to arrays, and not an empty one.")
+        if not isinstance(given, dict):
+            example = "dict(zip(names, arrays))" if isinstance(given, (list, tuple)) else '{"W1": W1, "b1": b1}'
+            raise TypeError(
+                f"check_backprop: {what} is a dict from names to arrays, as {example}, not a {type(given).__name__}."
+            )
+        if not given:
+            raise TypeError(f"check_backprop: {what} is empty: it is a dict from names to arrays.")
     missing = [name for name in params if name not in manual]
     if missing:
         raise ValueError(

@@ -77,10 +77,11 @@ def diagnose(
     if not targets or all(report[each.name].ok for each in targets):
         return None
     common = _common(report, targets)
+    names = [each.name for each in targets]
     targets.sort(key=lambda each: not each.informative)  # any scale explains a single number: it waits for one
-    with _Progress(len(targets)) as progress:
-        found = Search(network, targets, common, tick=progress.tick).run()
-    Told(network, report, found, targets).tell()
+    with _Progress([each.name for each in targets]) as progress:
+        found = Search(network, targets, common, tick=progress.tick, written=report.sizes.written).run()
+    Told(network, report, found, sorted(targets, key=lambda each: names.index(each.name))).tell()
     return found.scale if report.findings else None
 
 
@@ -149,11 +150,10 @@ def _common(report: Report, targets: list[Target]) -> float | None:
 
 
 class _Progress:
-    """A bar on the terminal, or lines of text, once a search takes long."""
+    """A bar on the terminal, or lines of text where tqdm is not installed, once a search takes long."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.count = 0
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
         self.name = ""
         self.started = time.perf_counter()
         self.bar: Any = None
@@ -163,20 +163,16 @@ class _Progress:
 
     def tick(self, name: str) -> None:
         """Note that a search is at `name`."""
-        if name != self.name:
-            self.name, self.count = name, self.count + 1
-            if self.bar is not None:
-                self._show()
+        fresh, self.name = name != self.name, name
         if self.bar is None and time.perf_counter() - self.started > _PATIENCE:
-            self.bar = _bar(self.total)
-            self._show()
-
-    def _show(self) -> None:
-        if self.bar is False:
-            print(f"diagnosing {self.name} ({self.count} of {self.total})", file=sys.stderr, flush=True)
-        else:
-            self.bar.n = self.count
-            self.bar.set_postfix_str(self.name)
+            self.bar, fresh = _bar(len(self.names)), True
+        if fresh and self.bar is not None:
+            number = self.names.index(name) + 1
+            if self.bar is not False:
+                self.bar.n = number
+                self.bar.set_postfix_str(name)
+            elif sys.stderr.isatty():
+                print(f"diagnosing {name} ({number} of {len(self.names)})", file=sys.stderr, flush=True)
 
     def __exit__(self, *error: object) -> None:
         if self.bar:
@@ -184,9 +180,10 @@ class _Progress:
 
 
 def _bar(total: int) -> Any:
-    """A bar of tqdm; False where it is not installed."""
+    """A bar of tqdm, on a terminal only; False where it is not installed."""
     try:
         tqdm = importlib.import_module("tqdm")
     except ModuleNotFoundError:
         return False
-    return tqdm.tqdm(total=total, desc="diagnosing", leave=False, file=sys.stderr)
+    shape = "{desc} {bar} {n_fmt} of {total_fmt}{postfix}"  # the names take unlike times: a rate would say nothing
+    return tqdm.tqdm(total=total, desc="diagnosing", leave=False, file=sys.stderr, disable=None, bar_format=shape)

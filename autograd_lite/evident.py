@@ -42,11 +42,11 @@ def misshapen(report: Report, params: dict[str, Any]) -> Iterator[Finding]:
                 yield Finding(cause, (one.name, other.name), "", "", "")
     groups: dict[str, list[str]] = {}
     for each in rest:
-        cause = None if each.name in told else _shape(each, report)
-        if cause:
-            groups.setdefault(cause, []).append(each.name)
-    for cause, names in groups.items():
-        yield Finding(f"{', '.join(names)}: {cause}", tuple(names), "", "", "")
+        shape = None if each.name in told else _shape(each, report)
+        if shape:
+            groups.setdefault(shape, []).append(each.name)
+    for words, names in groups.items():
+        yield Finding(f"{', '.join(names)}: {words}", tuple(names), "", "", "")
 
 
 def _array(value: Any) -> Array:

@@ -107,6 +107,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     common: bool = True  # whether there is a common scale
+    sizes: Sizes = field(default_factory=lambda: Sizes())  # what scales are recognised by
 
     @property
     def location(self) -> str | None:
@@ -206,16 +207,18 @@ def compare(
     deltas: frozenset[str] = frozenset(),
 ) -> Report:
     """The report on `manual`. `nearest` lists the names from the loss backwards; `shapes` are those seen on the way,
-    among which the size of the batch is looked for; `tie` says that ties were broken to get `generated`; `known` is the
-    scale if it is known already, `roundings` how far the generated gradients themselves are off. The scale is that of
-    the parameters; each of the `deltas` may have its own."""
+    among which the size of the batch is looked for (it is no length of a parameter's axis, those are the layers'
+    widths); `tie` says that ties were broken to get `generated`; `known` is the scale if it is known already,
+    `roundings` how far the generated gradients themselves are off. The scale is that of the parameters; each of the
+    `deltas` may have its own."""
     pairs = {
         name: _pair(np.asarray(manual[name]), generated[name], (roundings or {}).get(name, 0.0)) for name in manual
     }
-    shapes = list(shapes)
+    widths = frozenset(n for name in manual if name not in deltas for n in generated[name].shape)
+    sizes = Sizes.of(shapes, widths)
     scale, common = known, True
     if scale is None:
-        scale, common = _common_scale([pairs[name] for name in nearest if name not in deltas], shapes)
+        scale, common = _common_scale([pairs[name] for name in nearest if name not in deltas], sizes)
     largest = max((_size(pair.g) for pair in pairs.values() if np.all(np.isfinite(pair.g))), default=0.0)
     entries = {
         name: _judge(name, pair, scale, largest, own=name in deltas and pair.fits) for name, pair in pairs.items()
@@ -224,23 +227,22 @@ def compare(
         alone = " of more than one number" * any(pair.fits for pair in pairs.values())
         meaning = f"No gradient{alone} is a multiple of the generated one, so there is no common scale."
     else:
-        meaning = meaning_of(scale, shapes)
+        meaning = sizes.meaning(scale)
     if tie:
         meaning += " (At ties, as of np.maximum, you take one side of the kink: that is as good as any.)"
-    return Report(entries, scale, meaning, common=common)
+    return Report(entries, scale, meaning, common=common, sizes=sizes)
 
 
 _UP_TO = "right up to a factor"
 
 
-def multiples(report: Report, shapes: Iterable[tuple[int, ...]]) -> list[str]:
+def multiples(report: Report) -> list[str]:
     """What it says that right deltas are on scales of their own."""
     groups: dict[str, list[str]] = {}
-    shapes = list(shapes)
     for each in report.entries.values():
         if each.ok and each.verdict.startswith(_UP_TO):
             ratio = each.own_scale / report.scale
-            word, _, _ = _recognised(abs(ratio), shapes)
+            word = report.sizes.recognised(abs(ratio)).word
             shown = f"{ratio:.6g}" + (f" (= {'-' * (ratio < 0)}{word})" if word in ("N", "1/N") else "")
             later = "the 1/N" if word == "N" else "that factor"
             groups.setdefault(f"{shown} times what the parameters' scale gives: {later} comes in later", []).append(
@@ -287,35 +289,20 @@ def _first_not_finite(x: Array) -> str:
     return f"{x[place]} at {place}" if place else str(x[place])
 
 
-def _common_scale(nearest: list[_Pair], shapes: list[tuple[int, ...]]) -> tuple[float, bool]:
+def _common_scale(nearest: list[_Pair], sizes: Sizes) -> tuple[float, bool]:
     """The scale that most fitting pairs share, on a tie the plainest, then the one nearest the loss; and whether there
-    is any. A single number fits on every scale: it counts only where there is nothing else, or others agree with it."""
+    is any. A single number fits on every scale: it counts only where its scale is plain, or others agree with it."""
     fitting = [pair for pair in nearest if pair.fits]
 
     def companions(pair: _Pair) -> int:
         return sum(abs(each.own - pair.own) <= (each.tolerance + pair.tolerance) * abs(pair.own) for each in fitting)
 
-    telling = [
-        pair
-        for pair in fitting
-        if pair.informative or companions(pair) > 1 or _plainness(pair.own, shapes) < _ODD or len(nearest) == 1
-    ]
+    telling = [pair for pair in fitting if pair.informative or companions(pair) > 1 or sizes.plainness(pair.own) < ODD]
     if not telling:
         return 1.0, False
     # max keeps the first of equals, which is the nearest
-    best = max(telling, key=lambda pair: (companions(pair), -_plainness(pair.own, shapes), pair.informative))
+    best = max(telling, key=lambda pair: (companions(pair), -sizes.plainness(pair.own), pair.informative))
     return best.own, True
-
-
-_ODD = 3
-
-
-def _plainness(scale: float, shapes: list[tuple[int, ...]]) -> int:
-    """0 for 1, 1 for -1, 2 for what a sum, a mean or a factor 2 makes, `_ODD` for any other scale."""
-    if _equal(abs(scale), 1.0):
-        return 0 if scale > 0 else 1
-    word = _recognised(abs(scale), shapes)[0]
-    return _ODD if word == f"{abs(scale):.6g}" else 2
 
 
 def _judge(name: str, pair: _Pair, common: float, largest: float, own: bool) -> Comparison:
@@ -354,53 +341,97 @@ def _judge(name: str, pair: _Pair, common: float, largest: float, own: bool) -> 
 # ---- the common scale, in words ------------------------------------------------------------------------------------
 
 
-def meaning_of(scale: float, shapes: Iterable[tuple[int, ...]]) -> str:
-    """What a scale means: its sign, a factor 2, and the size of a batch that stands among `shapes`.
-
-    >>> meaning_of(-3092.0, [(3092, 3), (3, 4)]).partition(": ")[2]
-    'a direction to be added to the parameters, of the summed loss.'
-    """
-    sign, size = "-" if scale < 0 else "", abs(scale)
-    factor, n, notes = _recognised(size, shapes)
-    if scale < 0:
-        notes.insert(0, "a direction to be added to the parameters")
-    if factor == "1" and not sign:
-        return "Your gradients are the generated ones."
-    times = f"{sign}{factor} times the generated ones" + (f" (N = {n})" if n else "")
-    return f"Your gradients are {times}" + (f": {', '.join(notes)}." if notes else ".")
-
-
+ODD = 3  # what is no plain scale
 _TWICE, _HALF = "with a factor 2 that the loss does not have", "without the factor 2 of the square"
 
 
-def _recognised(size: float, shapes: Iterable[tuple[int, ...]]) -> tuple[str, int | None, list[str]]:
-    """A positive factor as a word, the N in it, and what it says about the loss."""
-    for value, word, notes in ((1.0, "1", []), (2.0, "2", [_TWICE]), (0.5, "1/2", [_HALF])):
-        if _equal(size, value):
-            return word, None, notes
-    shapes = list(shapes)
-    counts = [shape[0] for shape in shapes if shape] + [shape[-1] for shape in shapes if shape]
-    counts += [math.prod(shape) for shape in shapes]
-    for n in dict.fromkeys(counts):
-        if n < 2:
-            continue
-        summed, averaged = "of the summed loss", "of the averaged loss"
-        for value, word, notes in (
-            (n, "N", [summed]),
-            (1 / n, "1/N", [averaged]),
-            (2 * n, "2 N", [summed, _TWICE]),
-            (n / 2, "N/2", [summed, _HALF]),
-            (2 / n, "2/N", [averaged, _TWICE]),
-            (0.5 / n, "1/(2 N)", [averaged, _HALF]),
-        ):
+class _Known(NamedTuple):
+    """A positive factor as a word, the N in it, what it says about the loss, and whether anything is known of it."""
+
+    word: str
+    n: int | None = None
+    notes: tuple[str, ...] = ()
+    plain: bool = True
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The counts of a computation by which a mean divides: `records` of a batch, and `widths` of layers.
+
+    >>> Sizes.of([(3092, 3), (3, 4)], frozenset({3, 4})).meaning(-3092.0).partition(": ")[2]
+    'a direction to be added to the parameters, of the summed loss.'
+    """
+
+    shapes: tuple[tuple[int, ...], ...] = ()
+    records: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, shapes: Iterable[tuple[int, ...]], widths: frozenset[int] = frozenset()) -> Sizes:
+        """The counts among the shapes seen on the way, where `widths` are those of the parameters' axes."""
+        shapes = tuple(shapes)
+        ends = dict.fromkeys(shape[i] for i in (0, -1) for shape in shapes if shape and shape[i] > 1)
+        records = [n for n in ends if n not in widths]
+        if not records and any(len(shape) > 1 for shape in shapes):
+            records = list(ends)  # as many records as units: it may be either
+        whole = [n for n in dict.fromkeys(map(math.prod, shapes)) if n > 1 and n not in widths]
+        return cls(shapes, tuple(dict.fromkeys([*records, *whole])), tuple(sorted(widths - {0, 1, *records})))
+
+    def meaning(self, scale: float) -> str:
+        """What a common scale means: its sign, a factor 2, and the size of a batch or of a layer."""
+        sign = "-" if scale < 0 else ""
+        known = self.recognised(abs(scale))
+        notes = [*(["a direction to be added to the parameters"] if scale < 0 else []), *known.notes]
+        if known.word == "1" and not sign:
+            return "Your gradients are the generated ones."
+        times = f"{sign}{known.word} times the generated ones" + (f" (N = {known.n})" if known.n else "")
+        return f"Your gradients are {times}" + (f": {', '.join(notes)}." if notes else ".")
+
+    def written(self, scale: float) -> bool:
+        """Whether it is a scale as people write it: a short number, a count, or one times or through the other."""
+        counts = (1, *self.records, *self.widths)
+        return any(_equal(x, float(f"{x:.2g}")) for n in counts for x in (abs(scale) * n, abs(scale) / n))
+
+    def plainness(self, scale: float) -> int:
+        """0 for 1, 1 for -1, 2 for what a sum, a mean or a factor 2 makes, `ODD` for any other scale."""
+        if _equal(abs(scale), 1.0):
+            return 0 if scale > 0 else 1
+        return 2 if self.recognised(abs(scale)).plain else ODD
+
+    def recognised(self, size: float) -> _Known:
+        """A positive factor, in words."""
+        for value, known in self._factors():
             if _equal(size, value):
-                return word, n, notes
-    for shape in shapes:
-        n, m = (shape[0], shape[-1]) if len(shape) == 2 else (1, 1)
-        for a, b in ((n, m), (m, n)):
-            if min(a, b) > 1 and _equal(size, a / b):
-                return f"{a}/{b}", None, [f"divided by {b} where the loss is divided by {a}"]
-    return f"{size:.6g}", None, []
+                return known
+        return _Known(f"{size:.6g}", plain=False)
+
+    def _factors(self) -> Iterator[tuple[float, _Known]]:
+        """The factors that derivations differ by, the likeliest first."""
+        yield 1.0, _Known("1")
+        yield 2.0, _Known("2", None, (_TWICE,))
+        yield 0.5, _Known("1/2", None, (_HALF,))
+        for n in self.records:
+            words = ("N", "1/N", "2 N", "N/2", "2/N", "1/(2 N)")
+            yield from _of_a_count(n, words, "of the summed loss", "of the averaged loss", n)
+        for n in self.widths:
+            words = (f"{n}", f"1/{n}", f"{2 * n}", f"{n / 2:g}", f"2/{n}", f"1/{2 * n}")
+            over = f"over {n} units"
+            yield from _of_a_count(n, words, f"of the loss summed {over}", f"of the loss averaged {over}")
+        for shape in self.shapes:
+            n, m = (shape[0], shape[-1]) if len(shape) == 2 else (1, 1)
+            for a, b in ((n, m), (m, n)):
+                if min(a, b) > 1:
+                    yield a / b, _Known(f"{a}/{b}", None, (f"divided by {b} where the loss is divided by {a}",))
+
+
+def _of_a_count(
+    n: int, words: tuple[str, ...], summed: str, averaged: str, shown: int | None = None
+) -> Iterator[tuple[float, _Known]]:
+    """The factors of a sum or a mean over n, with or without a factor 2."""
+    values = (n, 1 / n, 2 * n, n / 2, 2 / n, 0.5 / n)
+    notes = ((summed,), (averaged,), (summed, _TWICE), (summed, _HALF), (averaged, _TWICE), (averaged, _HALF))
+    for value, word, note in zip(values, words, notes, strict=True):
+        yield value, _Known(word, shown, note)
 
 
 def _equal(size: float, value: float) -> bool:

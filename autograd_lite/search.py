@@ -28,6 +28,7 @@ from .sites import Delta, Given, Gradients, Impossible, Overrides, Rule, Site, T
 
 _UNEXPLAINED = 3.0
 _OTHER_SCALE = 0.3  # what it costs that most gradients are off by a factor, and not the others
+_ODD_SCALE = 0.25  # ... and that the scale is a number that nobody writes
 _BEYOND = 1.65  # how much dearer than the cheapest a hypothesis may be and still go on
 _WIDTH = 16
 _SMALLEST, _LARGEST = 1e-6, 1e6  # no scale that anyone derives with is outside
@@ -45,12 +46,14 @@ class Search:
         catalogue: Iterable[Mistake] = CATALOGUE,
         tick: Callable[[str], None] = lambda name: None,
         seconds: float = 3.0,
+        written: Callable[[float], bool] = lambda scale: True,
     ) -> None:
         self.network = network
         self.replay = network.replay
         self.targets = targets
         self.common = common
         self.tick = tick
+        self.written = written  # whether a scale is one as people write it
         self.deadline = time.perf_counter() + seconds
         self.noise = _noise(each.manual for each in targets)
         self.generated_noise = _noise(network.right.totals.get(each.variable, np.zeros(1)) for each in targets)
@@ -81,7 +84,7 @@ class Search:
             self.tick(target.name)
             beam = self._next(beam, target)
         beam = [self._second_look(each) for each in beam]
-        best = min(beam, key=lambda each: (each.cost, each.scale != self.common))
+        best = min(beam, key=lambda each: (each.cost + _ODD_SCALE * self._odd(each), each.scale != self.common))
         beam = [each for each in beam if not self._less_likely(each, best)]
         beam = [best, *(each for each in beam if each is not best)]
         alike = [each for each in beam if self._equal(each, best)]
@@ -99,11 +102,19 @@ class Search:
         return all(self._fit(each, gradients, hypothesis.scale) is not None for each in explained)
 
     def _less_likely(self, one: Hypothesis, best: Hypothesis) -> bool:
-        """Whether another scale than 1 makes fewer gradients right: it calls some wrong that the table calls right."""
+        """Whether another scale is one that nobody writes, or instead of 1 makes fewer gradients right, which calls
+        some wrong that the table calls right; but a sign is the same mistake on either side."""
         if one.scale is None or best.scale is None or math.isclose(one.scale, best.scale, rel_tol=1e-6):
+            return False
+        if self._odd(one) and not self._odd(best):
+            return True
+        if math.isclose(one.scale, -best.scale, rel_tol=1e-6):
             return False
         right, most = (len(self._right_on(each.scale or 1.0, each.start)) for each in (one, best))
         return math.isclose(best.scale, 1, rel_tol=1e-6) and right < most
+
+    def _odd(self, hypothesis: Hypothesis) -> bool:
+        return hypothesis.scale is not None and not self.written(hypothesis.scale)
 
     @staticmethod
     def _equal(one: Hypothesis, best: Hypothesis) -> bool:

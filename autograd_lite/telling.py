@@ -5,7 +5,7 @@ Read next: `reports.py`, which shows them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -64,16 +64,28 @@ class Told:
             right=right,
             written=written,
             alternatives=tuple(dict.fromkeys(causes)),
-            apart=_apart(self.network, made, [each for each, _ in alternatives.values()]) if alternatives else "",
+            apart=self._apart(made, alternatives.values()),
             mistakes=tuple((each.mistake.name, tuple(at.title for at in each.places)) for each in single.values()),
         )
 
+    def _same_scale(self, scale: float | None) -> bool:
+        known = self.found.scale
+        return scale is None or known is None or bool(np.isclose(scale, known, rtol=1e-6, atol=0))
+
     def _on(self, scale: float | None) -> str:
         """A beginning for a cause on another scale than the table's."""
-        known = self.found.scale
-        if scale is None or known is None or np.isclose(scale, known, rtol=1e-6, atol=0):
+        if self._same_scale(scale):
             return ""
-        return f"with {scale:.6g} for the common scale, "
+        assert scale is not None
+        known = self.report.sizes.recognised(abs(scale))
+        return f"with {'-' * (scale < 0)}{known.word}{f' (N = {known.n})' if known.n else ''} for the common scale, "
+
+    def _apart(self, made: Made, others: Iterable[tuple[Made, float | None]]) -> str:
+        """What would tell a cause from its alternatives."""
+        on_this = [each for each, scale in others if self._same_scale(scale)]
+        if on_this:
+            return _apart(self.network, made, on_this)
+        return "Which one it is depends on the scale that you mean them to have." if tuple(others) else ""
 
     def _spoilt(self, made: Made) -> Iterator[str]:
         """The names whose gradients a mistake changes."""
@@ -203,7 +215,8 @@ def _apart(network: Network, made: Made, others: list[Made]) -> str:
         parted = [_parts(network, replay, made, other) for other in others]
         if any(parted):
             return words if all(parted) else f"{words[:-1]}, but for those that come to the same line."
-    if any(len(layer.product.x.shape) < 2 or 1 in layer.z.shape for layer in network.layers):
+    products = [layer.product for layer in network.layers]
+    if any(len(each.x.shape) < 2 or each.x.shape[0 if each.left else -1] == 1 for each in products):
         return "These data cannot tell them apart; a batch of several records might."
     return "For this network they come to the same line."
 

@@ -259,11 +259,11 @@ def test_the_scale_of_the_majority():
 
 
 def test_on_a_tie_the_scale_of_the_name_nearest_the_loss():
-    report = ag.check_backprop(three_loss, THREE, three_gradients(a=2.0, b=3.0, c=5.0))
+    report = ag.check_backprop(three_loss, THREE, three_gradients(a=2.2, b=3.3, c=5.7))
     assert wrong(report) == ["a", "b"]
-    assert report.scale == pytest.approx(5)
+    assert report.scale == pytest.approx(5.7)
     reverse = {name: THREE[name] for name in reversed(THREE)}  # the order of the dict does not matter
-    assert wrong(ag.check_backprop(three_loss, reverse, three_gradients(a=2.0, b=3.0, c=5.0))) == ["a", "b"]
+    assert wrong(ag.check_backprop(three_loss, reverse, three_gradients(a=2.2, b=3.3, c=5.7))) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -443,9 +443,17 @@ def test_scalars_tensors_and_the_arguments_untouched():
         (TypeError, r"manual\['a'\] is int64", np.sum, {"a": A}, {"a": np.ones((2, 3), int)}),
         (TypeError, r"\['a'\] is int64.*astype", lambda p: np.sum(p["a"]), {"a": np.ones(3, int)}, {"a": np.ones(3)}),
         (TypeError, "params is a dict", np.sum, [A], {"a": A}),
-        (TypeError, "manual is a dict", np.sum, {"a": A}, {}),
+        (TypeError, "manual is empty", np.sum, {"a": A}, {}),
         (RuntimeError, r"check_backprop.*shape \(2, 3\)", lambda p: p["a"] * 2, {"a": A}, {"a": A}),
-        (ValueError, "does not depend on params: does loss_fn use", lambda p: np.sum(A), {"a": A}, {"a": A}),
+        (ValueError, "does not depend on params: loss_fn has to compute", lambda p: np.sum(A), {"a": A}, {"a": A}),
+        (ValueError, r"leaves the tensors.*float\(x\)", lambda p: float(np.sum(p["a"])), {"a": A}, {"a": A}),
+        (ValueError, r"leaves the tensors.*item", lambda p: np.sum(p["a"]).item(), {"a": A}, {"a": A}),
+        (TypeError, r"not its value \(float64\): pass loss, not loss\(params\)", np.float64(2.0), {"a": A}, {"a": A}),
+        (TypeError, r"lambda p: loss\(\*\*p\)", lambda a, b: np.sum(a * b), {"a": A, "b": A}, {"a": A, "b": A}),
+        (TypeError, r"lambda p: loss\(p, \.\.\.\)", lambda p, x: np.sum(x @ p["a"]), {"a": A}, {"a": A}),
+        (TypeError, "make params its argument", lambda: np.sum(A), {"a": A}, {"a": A}),
+        (TypeError, r"dict\(zip\(names, arrays\)\), not a list", lambda p: np.sum(p[0]), [A], [A]),
+        (TypeError, "params is empty", lambda p: np.sum(A), {}, {}),
     ],
 )  # fmt: skip
 def test_one_clear_line(error, message, loss, params, manual):
@@ -577,3 +585,31 @@ def test_a_single_number_sets_no_scale_for_the_others():
     assert not report["b"].ok
     assert "times the generated ones" not in str(report)
     assert "Your gradients are the generated ones" not in str(report)
+
+
+def test_classes_are_not_taken_for_records():
+    rng = np.random.default_rng(4)
+    x, t = rng.standard_normal((30, 5)), np.eye(3)[rng.integers(0, 3, 30)]
+    params = {"W": rng.standard_normal((5, 3))}
+
+    def loss(p):
+        return np.mean(np.sum((x @ p["W"] - t) ** 2, axis=1))
+
+    gradient = x.T @ (x @ params["W"] - t) * 2 / 30
+    report = ag.check_backprop(loss, params, {"W": gradient / 3})
+    assert "1/3 times the generated ones: of the loss averaged over 3 units." in str(report)
+    report = ag.check_backprop(loss, params, {"W": gradient * 30})
+    assert "N times the generated ones (N = 30): of the summed loss." in str(report)
+
+
+def test_a_single_number_on_a_scale_that_nobody_writes_is_not_called_right():
+    x = np.linspace(-1, 1, 8)[:, None]
+
+    def loss(p):
+        return np.mean((x @ p["w"] - 1) ** 2)
+
+    params = {"w": np.array([[0.7]])}
+    right = 2 * x.T @ (x @ params["w"] - 1) / 8
+    assert ag.check_backprop(loss, params, {"w": 8 * right}).ok
+    report = ag.check_backprop(loss, params, {"w": 0.188556 * right})
+    assert report["w"].verdict == "WRONG by a factor: 0.188556 times what it should be"

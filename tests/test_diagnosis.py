@@ -486,15 +486,21 @@ def test_a_right_derivation_does_not_pay(monkeypatch):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("installed", [True, False])
-def test_a_long_search_shows_how_far_it_is(monkeypatch, capsys, installed):
+def test_a_long_search_shows_how_far_it_is_on_a_terminal(monkeypatch, capsys, installed, terminal):
     monkeypatch.setattr(diagnosis, "_PATIENCE", 0.0)
     if not installed:
         monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     report = ag.check_backprop(batch(X, T), P, gradients(slope1=1.0)[0])
     assert report.findings
     shown = capsys.readouterr().err
-    assert ("diagnosing W1 (" in shown) if not installed else ("diagnosing" in shown)
+    assert "it/s" not in shown
+    if not terminal:
+        assert not shown
+    else:
+        assert ("diagnosing W1 (" in shown) if not installed else ("diagnosing" in shown)
 
 
 def test_a_short_search_shows_nothing(capsys):
