@@ -16,7 +16,8 @@ class CustomPrimitive(Primitive):
     """A user's function that is recorded as one operation."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
+        name = getattr(function, "__name__", type(function).__name__)
+        super().__init__(function, name="function" if name == "<lambda>" else name)
         self.__doc__ = function.__doc__
         self.__name__ = self.name
         self.__wrapped__ = function

@@ -10,14 +10,15 @@ Read next: `expressions.py`.
 from __future__ import annotations
 
 import ast
+import dis
 import inspect
 import math
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from functools import partial
-from types import FunctionType
-from typing import Any
+from types import CodeType, FunctionType
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,6 +33,9 @@ from .rules.elementwise import CLIP
 from .rules.index import GETITEM, SCATTER, SETITEM
 from .rules.shape import ASTYPE, COPY, DETACH
 from .tracing import recorded
+
+Helpers: TypeAlias = dict[str, tuple[Any, str]]
+"""What printed code needs beyond NumPy, in order: what each name stands for (a function, class or number), its text."""
 
 WRITTEN = frozenset({GETITEM, SETITEM, SCATTER, ASTYPE, COPY, DETACH})
 NUMPYS = {CLIP: "np.clip", REAL: "np.real", IMAG: "np.imag"}  # ours, under NumPy's names
@@ -161,71 +165,93 @@ def _inlined(state: Rewriter, operation: Operation, inner: Program) -> Any:
 # ---- code that is copied ---------------------------------------------------------------------------------------------
 
 
-def transplanted(primitive: Primitive, name: str, texts: dict[str, str]) -> None:
-    """Put the code of an operation that cannot be traced into `texts`, as a function, after the functions it uses."""
+def transplanted(primitive: Primitive, helpers: Helpers) -> str:
+    """Put the code of an operation that cannot be traced among the helpers, after what it uses; give back its name."""
     function = primitive.function
     if not isinstance(function, FunctionType):
         raise NotImplementedError(f"backprop_source: {primitive.label} has no Python code that could be printed.")
-    _copied(function, name, texts)
-
-
-def constant_line(value: Any, texts: dict[str, str]) -> str:
-    """The name of a named tuple that a setting holds (the sizes of windows, say): it gets a line, after its class."""
-    kind = type(value)
-    name = next((each for each, text in texts.items() if text.endswith(f"= {value!r}")), None)
-    if name is None:
-        if kind.__name__ not in texts:
-            _copied_class(kind, texts)
-        name = next(distinct([kind.__name__.lower()], texts))
-        texts[name] = f"{name} = {value!r}"
+    name = next(distinct([f"_{primitive.name}"], helpers))
+    _copied(function, name, helpers)
     return name
 
 
-def _copied_class(kind: type, texts: dict[str, str]) -> None:
-    """Put a named tuple's class into `texts`: its fields, and its methods after what they use."""
-    module = sys.modules[kind.__module__]
-    tree = ast.parse("".join(inspect.findsource(kind)[0]))
-    node = next(each for each in ast.walk(tree) if isinstance(each, ast.ClassDef) and each.name == kind.__name__)
-    node = _Cleaner().visit(node)
+def constant_line(value: Any, helpers: Helpers) -> str:
+    """The name of a named tuple that a setting holds (the sizes of windows, say): it gets a line, after its class."""
+    kind = type(value)
+    name = next((name for name, (each, _) in helpers.items() if type(each) is kind and each == value), None)
+    if name is None:
+        if not _stands_for(kind.__name__, kind, helpers):
+            _copied_class(kind, helpers)
+        name = next(distinct([kind.__name__.lower()], helpers))
+        helpers[name] = value, f"{name} = {value!r}"
+    return name
+
+
+def _stands_for(name: str, value: Any, helpers: Helpers) -> bool:
+    """Whether a name is already given to this; it cannot stand for two things."""
+    if name not in helpers:
+        return False
+    known = helpers[name][0]
+    if type(known) is not type(value) or known != value:
+        raise NotImplementedError(f"backprop_source: two different things are called {name} here: rename one of them.")
+    return True
+
+
+def _copied_class(kind: type, helpers: Helpers) -> None:
+    """Put a named tuple's class among the helpers: its fields, and its methods after what they use."""
+    found = [each for each in _parsed(kind) if isinstance(each, ast.ClassDef) and each.name == kind.__name__]
+    if not found:
+        raise _not_found(kind)
+    node = _Cleaner().visit(found[0])
     methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
     fields = kind._fields  # type: ignore[attr-defined]  # a named tuple's
     made = f"def __init__(self, {', '.join(fields)}):\n" + "\n".join(f"    self.{each} = {each}" for each in fields)
     node.bases, node.keywords, node.decorator_list = [], [], []
     node.body = [ast.Expr(ast.Constant(inspect.getdoc(kind) or kind.__name__)), *ast.parse(made).body, *methods]
-    for method in methods:
-        _copy_what_is_used(method, vars(module), texts, kind.__name__)
-    texts[kind.__name__] = ast.unparse(ast.fix_missing_locations(node))
+    _copy_what_is_used(node, vars(sys.modules[kind.__module__]), helpers, kind.__name__)
+    helpers[kind.__name__] = kind, ast.unparse(node)
 
 
-def _copied(function: FunctionType, name: str, texts: dict[str, str]) -> None:
-    if name in texts:
-        return
-    texts[name] = ""  # a function may call itself
+def _copied(function: FunctionType, name: str, helpers: Helpers) -> None:
+    helpers[name] = function, ""  # a function may call itself
     node = _definition(function)
     if function.__code__.co_freevars:
         raise NotImplementedError(f"backprop_source: {function.__qualname__} uses variables of the function around it.")
     node.name = name
     node.decorator_list = []
     node = _Cleaner().visit(node)
-    _copy_what_is_used(node, function.__globals__, texts, function.__qualname__)
-    del texts[name]
-    texts[name] = ast.unparse(ast.fix_missing_locations(node))
+    _copy_what_is_used(node, function.__globals__, helpers, function.__qualname__)
+    del helpers[name]
+    helpers[name] = function, ast.unparse(node)
 
 
-def _copy_what_is_used(node: ast.AST, scope: dict[str, Any], texts: dict[str, str], who: str) -> None:
-    """Put the functions and numbers of the module that a definition uses into `texts`."""
-    for used in dict.fromkeys(each.id for each in ast.walk(node) if isinstance(each, ast.Name)):
+def _copy_what_is_used(node: ast.stmt, scope: dict[str, Any], helpers: Helpers, who: str) -> None:
+    """Put the functions and numbers of the module that a definition uses among the helpers."""
+    module = ast.fix_missing_locations(ast.Module([node], []))
+    for used in dict.fromkeys(_looked_up(compile(module, who, "exec"))):
         value = scope.get(used)
-        if used not in scope or used in texts or value is np:
+        if used not in scope or value is np:
             continue
         if isinstance(value, Primitive):
             value = value.function
+        if _stands_for(used, value, helpers):
+            continue
         if isinstance(value, FunctionType):
-            _copied(value, used, texts)
+            _copied(value, used, helpers)
         elif isinstance(value, (int, float, str, tuple, dict)) and _is_literal(value):
-            texts[used] = f"{used} = {value!r}"
+            helpers[used] = value, f"{used} = {value!r}"
         else:
             raise NotImplementedError(f"backprop_source: {who} uses {used}, which cannot be printed.")
+
+
+def _looked_up(code: CodeType) -> Iterator[str]:
+    """The names that code, and the functions in it, look for in their module: neither parameters nor variables."""
+    for each in dis.get_instructions(code):
+        if each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield each.argval
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _looked_up(inner)
 
 
 def _is_literal(value: Any) -> bool:
@@ -238,7 +264,7 @@ def _is_literal(value: Any) -> bool:
 def _definition(function: FunctionType) -> ast.FunctionDef:
     """The syntax tree of a function; a lambda's as that of a function that returns."""
     code = function.__code__
-    for node in ast.walk(ast.parse("".join(inspect.findsource(function)[0]))):
+    for node in _parsed(function):
         if isinstance(node, ast.FunctionDef):
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
             if first == code.co_firstlineno and node.name == code.co_name:
@@ -248,7 +274,19 @@ def _definition(function: FunctionType) -> ast.FunctionDef:
             if (inside.lineno, inside.end_lineno, inside.col_offset, inside.end_col_offset) in code.co_positions():
                 body: list[ast.stmt] = [ast.Return(inside)]
                 return ast.FunctionDef("f", node.args, body, [], None, None, **_no_type_parameters())
-    raise NotImplementedError(f"backprop_source: the code of {function.__qualname__} was not found.")
+    raise _not_found(function)
+
+
+def _parsed(thing: FunctionType | type) -> Iterator[ast.AST]:
+    """The syntax tree of the file in which something stands, node by node."""
+    try:
+        return ast.walk(ast.parse("".join(inspect.findsource(thing)[0])))
+    except (OSError, TypeError, SyntaxError):  # it was typed at a prompt, or made by a program
+        raise _not_found(thing) from None
+
+
+def _not_found(thing: FunctionType | type) -> NotImplementedError:
+    return NotImplementedError(f"backprop_source: the code of {thing.__qualname__} was not found.")
 
 
 def _no_type_parameters() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .expansion import constant_line, has_a_name, numpys_name, transplanted
+from .expansion import Helpers, constant_line, has_a_name, numpys_name, transplanted
 from .primitives import PRIMITIVES, Primitive
 from .program import BACKWARD, Operation, Program, Variable
 from .recording import Array
@@ -94,7 +94,7 @@ class Written:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._maker = {each: operation for operation in program.operations for each in operation.outputs}
-        self._helpers: dict[str, str] = {}
+        self._helpers: Helpers = {}
         self._named: dict[Any, str] = {}
         outputs = {each for each in program.outputs if isinstance(each, Variable)}
         uses = Counter(outputs)
@@ -134,7 +134,7 @@ class Written:
 
     def helpers(self) -> Iterator[str]:
         """The lines of the functions that the program calls beyond NumPy's."""
-        for text in filter(None, self._helpers.values()):
+        for _, text in self._helpers.values():
             if text.startswith(("def ", "class ")):
                 yield from ("", "")
             yield from text.splitlines()
@@ -216,8 +216,7 @@ class Written:
         primitive = operation.primitive
         name = self._named.get(primitive)
         if name is None:
-            name = self._named[primitive] = f"_{primitive.name}"
-            transplanted(primitive, name, self._helpers)
+            name = self._named[primitive] = transplanted(primitive, self._helpers)
         return name
 
 
