@@ -95,7 +95,7 @@ def understood(
     params: dict[str, Any],
 ) -> Network:
     """The network in a loss, such that its way back gives the generated gradients."""
-    program = recorded(loss_fn, (params,), differentiate=True)
+    program = recorded(loss_fn, (params,), differentiate=True, helpers=True)
     network = network_of(program, (params,))
     if report is not None:
         if not _agrees(network, report, params):

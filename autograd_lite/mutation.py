@@ -99,7 +99,7 @@ def mutate(program: Program, mistake: str | Mistake | type[Mistake], place: str 
     else:
         first = {id(each.part): each for each in reversed(places)}
         places = [each for each in places if first[id(each.part)] is each]
-    return Mutant(network, Made(chosen, tuple(reversed(places)), 0.1 if chosen.free else 1.0))
+    return Mutant(network, Made(chosen, tuple(reversed(places)), chosen.usual))
 
 
 def exercises(program: Program) -> Iterator[Exercise]:
@@ -113,7 +113,7 @@ def exercises(program: Program) -> Iterator[Exercise]:
     network = _network(program)
     for mistake in CATALOGUE:
         for place in mistake.places(network):
-            made = Made(mistake, (place,), 0.1 if mistake.free else 1.0)
+            made = Made(mistake, (place,), mistake.usual)
             try:
                 totals = network.replay.back(made.overrides(network), network.right).totals
             except Impossible:

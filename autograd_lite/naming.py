@@ -18,17 +18,27 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType, ModuleType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .recording import SMALL, Array, Node, Recorded, users_frame
+from .recording import SMALL, Array, Node, Recorded, tick, users_frame
 
 Position: TypeAlias = tuple[int | None, int | None, int | None, int | None]
 Target: TypeAlias = tuple[str | None, ...] | str
 
+_HELPERS_LINES, _HELPERS_ARGUMENTS = 8, 3  # at most: relu(z), softmax(z), layer(x, w, b)
 _MOST = 1000  # names looked at in one container: parameters are kept in small ones
 _TAKEN = frozenset({*dir(builtins), *keyword.kwlist, "np"})  # names that generated code needs for itself
+
+
+class Call(NamedTuple):
+    """One call of a helper of a few lines that takes arrays: from when to when, and from where."""
+
+    start: int
+    end: int
+    code: CodeType
+    instruction: int
 
 
 class Names:
@@ -39,6 +49,7 @@ class Names:
         self._arrays: list[tuple[str, Array]] = []
         self._targets: dict[str, dict[Position, Target]] = {}
         self._positions: dict[CodeType, list[Position]] = {}
+        self.calls: list[Call] = []  # of helpers, where a Witness was asked for them
 
     def propose(self, node: Node, name: str, depth: int) -> None:
         """Note a name that the function `depth` calls down gives a node: the outermost one counts, then the first."""
@@ -110,6 +121,14 @@ class Names:
                 return name, array
         return None
 
+    def place(self, node: Node) -> tuple[CodeType, int] | None:
+        """Where a node was computed: where the helper that did it was called, the outermost one."""
+        self.calls.sort()
+        for each in self.calls:
+            if each.start < node.when <= each.end:
+                return each.code, each.instruction
+        return None if node.code is None else (node.code, node.instruction)
+
     def known(self, node: Node) -> bool:
         """Whether some variable holds a tensor with this node."""
         return node in self._found
@@ -118,18 +137,23 @@ class Names:
 class Witness:
     """A profile function that watches what the user's functions call the tensors that reach them.
 
-    Every result of an operation returns to the line that asked for it: there the assignment's target is looked up.
+    Every result of an operation returns to the line that asked for it: there the assignment's target is looked up. With
+    `helpers` it also notes where helpers are called.
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, helpers: bool = False) -> None:
         self.names = names
         self.depth = 0
         self.nodes: dict[Node, None] = {}
+        self._helpers = helpers
+        self._begun: dict[FrameType, int] = {}
 
     def __call__(self, frame: FrameType, event: str, result: Any) -> None:
         """Handle one event of the interpreter."""
         if event == "call":
             self.depth += 1
+            if self._helpers and _is_helper(frame):
+                self._begun[frame] = tick()
         elif event == "return" and self.depth:
             self.depth -= 1
             if frame.f_code.co_name == "__setitem__":
@@ -141,6 +165,9 @@ class Witness:
                 self._name(result, self.names.target(caller.f_code, caller.f_lasti))
             if _is_users(frame):
                 self.names.read_frame(frame, self.depth + 1)
+            began = self._begun.pop(frame, None)
+            if began is not None and caller is not None and _is_users(caller):
+                self.names.calls.append(Call(began, tick(), caller.f_code, caller.f_lasti))
 
     def _name(self, result: Any, target: Target | None) -> None:
         results, targets = ((result,), (target,)) if isinstance(result, Recorded) else (result, target)
@@ -164,6 +191,18 @@ def _is_users(frame: FrameType) -> bool:
     """Whether a frame runs the user's code: not this library's, NumPy's, or what collections.namedtuple generates."""
     module = str(frame.f_globals.get("__name__"))
     return users_frame(frame) is frame and not module.startswith(("numpy.", "namedtuple_"))
+
+
+def _is_helper(frame: FrameType) -> bool:
+    """Whether a frame that begins is that of a short function of a few arrays, not all of a forward pass."""
+    code = frame.f_code
+    given = [name for name in code.co_varnames[: code.co_argcount] if name != "self"]
+    if not 0 < len(given) <= _HELPERS_ARGUMENTS or not _is_users(frame):
+        return False
+    values = [frame.f_locals[name] for name in given]
+    arrays = all(isinstance(each, (Recorded, np.ndarray, np.generic, int, float, str, type(None))) for each in values)
+    lines = {line for *_, line in code.co_lines() if line}
+    return arrays and any(isinstance(each, Recorded) for each in values) and len(lines) <= _HELPERS_LINES
 
 
 def _function_name(code: CodeType) -> str | None:

@@ -59,7 +59,7 @@ class Told:
         causes = [self._on(scale) + cause_of(each) for each, scale in alternatives.values()]
         return Finding(
             cause=cause_of(made),
-            names=tuple(self._spoilt(made)),
+            names=tuple(sorted(self._spoilt(made), key=list(self.report.entries).index)),
             location=_location(self.network, site),
             right=right,
             written=written,

@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import CodeType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -55,9 +56,11 @@ def recorded(
     everything: bool = False,
     differentiate: bool = False,
     then: Then | None = None,
+    helpers: bool = False,
 ) -> Program:
-    """`trace`, with more to choose: floating inputs that require gradients (`differentiate`), and further outputs,
-    which `then(nodes of the outputs, names)` computes while everything is still being recorded."""
+    """`trace`, with more to choose: floating inputs that require gradients (`differentiate`), further outputs, which
+    `then(nodes of the outputs, names)` computes while everything is still being recorded, and lines that are those
+    where `helpers` of a few lines are called, not those within them."""
     names = Names()
     leaves, takes = flatten(args)
     inputs: list[Node] = []
@@ -78,7 +81,7 @@ def recorded(
         names.read(f.named_parameters(), 0)
     if hasattr(f, "named_buffers"):
         names.read(f.named_buffers(), 0)
-    witness = Witness(names)
+    witness = Witness(names, helpers)
     began = tick()
     with switched(tracing=True), _undone() as written:
         results, returns = flatten(witness.watch(f, *unflatten(takes, tensors)))
@@ -239,7 +242,7 @@ def _build(names: Names, inputs: list[Node] | None, roots: list[Node], began: in
     for node in ordered:
         count = len(node.shape) if node in wholes else 1
         outputs = tuple(variable[node, i] for i in range(count))
-        operations.append(_operation(node, steps[node], outputs, built, lines))
+        operations.append(_operation(node, steps[node], outputs, built, names.place(node), lines))
     return built._replace(operations=tuple(operations))
 
 
@@ -306,14 +309,18 @@ def _kind(node: Node, eager: bool, names: Names) -> str:
 
 
 def _operation(
-    node: Node, step: _Step, outputs: tuple[Variable, ...], built: _Built, lines: dict[tuple[Any, int], str]
+    node: Node,
+    step: _Step,
+    outputs: tuple[Variable, ...],
+    built: _Built,
+    where: tuple[CodeType, int] | None,
+    lines: dict[tuple[Any, int], str],
 ) -> Operation:
     def operand(value: Any) -> Any:
         return built.of(value) if isinstance(value, Node) else value
 
     line = ""
-    if node.code is not None:
-        where = node.code, node.instruction
+    if where is not None:
         line = lines[where] = lines.get(where) or describe_line(*where)
     return Operation(
         primitive=node.primitive,

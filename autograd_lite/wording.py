@@ -181,7 +181,8 @@ def _written(program: Any, target: str) -> str:
 
 
 def _with_numbers(state: Rewriter, operation: Operation) -> Operation:
-    """An elementwise operation with a number for a constant that is the same everywhere, as the slope of a sum."""
+    """An operation as people write it: a number for a constant that is the same everywhere, as the slope of a sum,
+    and an axis alone for one in a tuple."""
     inputs = list(operation.inputs)
     for i, each in enumerate(inputs):
         if isinstance(each, Variable) and each in state.values and not each.given and operation.primitive.elementwise:
@@ -190,4 +191,7 @@ def _with_numbers(state: Rewriter, operation: Operation) -> Operation:
             fits = rest and np.broadcast_shapes(*rest) == operation.outputs[0].shape
             if fits and array.size and array.dtype.kind == "f" and np.all(array == array.flat[0]):
                 inputs[i] = float(array.flat[0])
-    return replace(operation, inputs=tuple(inputs))
+    settings = dict(operation.settings)
+    if isinstance(settings.get("axis"), tuple) and len(settings["axis"]) == 1:
+        settings["axis"] = settings["axis"][0]
+    return replace(operation, inputs=tuple(inputs), settings=settings)

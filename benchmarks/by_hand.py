@@ -217,6 +217,12 @@ def wrong_slope(kind: str, z: Array, a: Array, layer: int, made: Mistakes) -> Ar
         return a * (1 - a)
     if ("a >= 0", layer) in made:
         return (a >= 0).astype(z.dtype)
+    if ("a for the slope", layer) in made:
+        return a
+    if ("plus in the slope", layer) in made:
+        return 1 + a**2
+    if ("leak", layer) in made:
+        return np.where(z > 0, 1.0, 0.01)
     return slope(kind, z, a)
 
 
@@ -228,6 +234,8 @@ def of_a_layer(
     if ("z for a", i) in made:
         a = zs[i - 1]
     W = a.T @ d
+    if ("input forgotten", i) in made:
+        W = np.tile(d.sum(axis=0), (a.shape[1], 1))
     if ("transposed", i) in made:
         W = d.T @ a
     if ("last record", i) in made:
@@ -279,12 +287,14 @@ def propagated(
     if ("not transposed", i) in made:
         back = d @ W
     if ("skipped", i) in made:
-        back = d
+        back = np.ones_like(activations[i - 1]) * d
     if ("delta halved", i) in made:
         back = back / 2
     if ("matrix product", i - 1) in made:
         a = activations[i - 1]
         return back @ (a.T @ (1 - a))
+    if ("relu of the delta", i - 1) in made:
+        back = relu(back)
     return back * wrong_slope(network.hidden, zs[i - 1], activations[i - 1], i - 1, made)
 
 
@@ -328,10 +338,18 @@ def all_mistakes(network: Network) -> Iterator[tuple[str, int, tuple[str, ...], 
                 yield "slope of a sigmoid", i, ("slope of a sigmoid",), f"z{i}"
             if kind == "relu":
                 yield "a >= 0", i, ("mask from the output with >=", "slope missing"), f"z{i}"
+                yield "leak", i, ("slope of a leaky relu",), f"z{i}"
+            if kind == "relu" and i < L:
+                yield "relu of the delta", i, ("mask of the delta as well",), f"z{i}"
+            if kind == "tanh":
+                yield "plus in the slope", i, ("plus in the slope's formula",), f"z{i}"
+            if kind != "sigmoid":
+                yield "a for the slope", i, ("output for the slope",), f"z{i}"
             if kind == "sigmoid" and i < L:
                 yield "matrix product", i, ("matrix product for elementwise",), f"z{i}"
         yield "transposed", i, ("weight gradient transposed",), f"W{i}"
         yield "last record", i, ("last record only",), f"W{i}"
+        yield "input forgotten", i, ("input forgotten",), f"W{i}"
         yield "sign", i, ("sign",), f"W{i}"
         yield "twice", i, ("factor",), f"W{i} with 2"
         yield "averaged", i, ("factor",), f"W{i} with {1 / network.rows:.6g}"
@@ -342,6 +360,7 @@ def all_mistakes(network: Network) -> Iterator[tuple[str, int, tuple[str, ...], 
             yield "delta halved", i, ("factor",), f"z{i - 1} with 0.5"
             if sizes[i] == sizes[i - 1]:
                 yield "not transposed", i, ("weight not transposed",), f"a{i - 1}"
+            if sizes[i] in (1, sizes[i - 1]):
                 yield "skipped", i, ("layer skipped",), f"a{i - 1}"
         if network.bias:
             yield "bias averaged", i, ("bias averaged",), f"b{i}"

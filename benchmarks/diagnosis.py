@@ -128,7 +128,7 @@ class Case:
         """Every entry of the catalogue at every place."""
         for mistake in CATALOGUE:
             for place in mistake.places(self.layers):
-                manual = self.overridden(mistake.overrides(self.layers, place, -0.03))
+                manual = self.overridden(mistake.overrides(self.layers, place, mistake.usual))
                 if manual is not None:
                     yield f"{mistake.name} at {place.title}", manual, (((mistake.name,), place.title),)
 
@@ -154,7 +154,7 @@ class Case:
                 title = f"{a[0]}, layer {a[1]} + {b[0]}, layer {b[1]}"
             else:
                 one, two = (entries[i] for i in rng.choice(len(entries), 2, replace=False))
-                parts = [mistake.overrides(self.layers, place, -0.03) for mistake, place in (one, two)]
+                parts = [mistake.overrides(self.layers, place, mistake.usual) for mistake, place in (one, two)]
                 if one[1].of is two[1].of or not parts[0].keys().isdisjoint(parts[1]):
                     continue
                 made = [self.overridden(each) for each in parts]

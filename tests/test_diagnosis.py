@@ -3,6 +3,7 @@
 The mistakes here, and those of `benchmarks/by_hand.py`, know nothing of the catalogue.
 """
 
+import inspect
 import re
 import subprocess
 import sys
@@ -676,3 +677,117 @@ def test_the_same_mistake_at_two_of_three_biases_is_one_finding():
     assert finding.cause.endswith("and so at b2")
     assert set(finding.names) == {"b2", "b3"}
     assert not any("too large" in each for each in finding.alternatives), "the weights are right in the table"
+
+
+# ---- mistakes with the relu's mask, and the places of helpers ------------------------------------------------------
+
+
+def relu(z):
+    return np.maximum(z, 0)
+
+
+def relu_case():
+    """A relu layer by helper, its loss, and its gradients with a delta of the user's own making."""
+    rng = np.random.default_rng(11)
+    x, t = rng.standard_normal((9, 4)), rng.standard_normal((9, 2))
+    p = {"W1": rng.standard_normal((4, 6)), "b1": 0.1 * rng.standard_normal(6), "W2": rng.standard_normal((6, 2))}
+
+    def loss(p):
+        z1 = x @ p["W1"] + p["b1"]
+        a1 = relu(z1)
+        return np.mean(np.sum((a1 @ p["W2"] - t) ** 2, axis=1))
+
+    def back(mask):
+        z1 = x @ p["W1"] + p["b1"]
+        a1 = relu(z1)
+        d2 = 2 * (a1 @ p["W2"] - t) / 9
+        d1 = mask(d2 @ p["W2"].T, z1, a1)
+        return {"W1": x.T @ d1, "b1": d1.sum(axis=0), "W2": a1.T @ d2}
+
+    return loss, p, back
+
+
+@pytest.mark.parametrize(
+    ("mask", "mistake", "written"),
+    [
+        (lambda d, z, a: d * a, "output for the slope", "d_z1 = d_a1 * a1"),
+        (lambda d, z, a: d * np.where(z > 0, 1, 0.02), "slope of a leaky relu",
+         "d_z1 = d_a1 * np.where(z1 > 0, 1, 0.02)"),
+        (lambda d, z, a: relu(d) * (z > 0), "mask of the delta as well", "d_z1 = relu(d_a1) * (z1 > 0)"),
+        (lambda d, z, a: relu(d), "mask of the delta", "d_z1 = relu(d_a1)"),
+        (lambda d, z, a: d * ((z > 0) & (z < 1)), "slope of a clipped relu", "d_z1 = d_a1 * ((z1 > 0) & (z1 < 1))"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_the_place_of_a_mask(mask, mistake, written):
+    loss, p, back = relu_case()
+    assert ag.check_backprop(loss, p, back(lambda d, z, a: d * (z > 0))).ok
+    (finding,) = ag.check_backprop(loss, p, back(mask)).findings
+    assert [name for name, _ in finding.mistakes] == [mistake]
+    assert finding.names == ("W1", "b1")
+    assert finding.written == written
+
+
+def test_the_place_of_a_helper_is_where_it_is_called():
+    loss, p, back = relu_case()
+    report = ag.check_backprop(loss, p, back(lambda d, z, a: d))
+    lines, first = inspect.getsourcelines(loss)
+    called = first + next(i for i, line in enumerate(lines) if "relu(z1)" in line)
+    assert report.location == f"a1 = relu(z1)  (test_diagnosis.py:{called})"
+
+
+def test_a_layer_in_a_helper_that_is_called_twice_is_told_apart():
+    rng = np.random.default_rng(12)
+    x, t = rng.standard_normal((7, 3)), rng.standard_normal((7, 3))
+    p = {"V": rng.standard_normal((3, 3)), "W": rng.standard_normal((3, 3))}
+
+    def layer(x, w):
+        return np.tanh(x @ w)
+
+    def loss(p):
+        h = layer(x, p["V"])
+        o = layer(h, p["W"])
+        return np.sum((o - t) ** 2)
+
+    h = layer(x, p["V"])
+    o = layer(h, p["W"])
+    d = 2 * (o - t) * (1 - o**2)
+    report = ag.check_backprop(loss, p, {"W": h.T @ d, "V": x.T @ (d @ p["W"].T)})
+    lines, first = inspect.getsourcelines(loss)
+    called = first + next(i for i, line in enumerate(lines) if 'layer(x, p["V"])' in line)
+    assert report.location is not None and report.location.endswith(f"(test_diagnosis.py:{called})")
+
+
+@pytest.mark.parametrize(
+    ("slope", "mistake"),
+    [
+        (lambda y: 1 + y**2, "plus in the slope's formula"),
+        (lambda y: (1 - y) ** 2, "square around the difference"),
+        (lambda y: y, "output for the slope"),
+    ],
+)
+def test_what_people_write_for_the_slope_of_a_tanh(slope, mistake):
+    rng = np.random.default_rng(13)
+    x, t = rng.standard_normal((3, 8)), rng.integers(0, 2, (1, 8))  # in columns
+    p = {"W1": rng.standard_normal((4, 3)), "W2": rng.standard_normal((1, 4))}
+
+    def forward(p):
+        a1 = np.tanh(p["W1"] @ x)
+        return a1, 1 / (1 + np.exp(-(p["W2"] @ a1)))
+
+    def loss(p):
+        a1, a2 = forward(p)
+        return -np.sum(t * np.log(a2) + (1 - t) * np.log(1 - a2)) / 8
+
+    a1, a2 = forward(p)
+    d2 = (a2 - t) / 8
+    manual = {"W1": ((p["W2"].T @ d2) * slope(a1)) @ x.T, "W2": d2 @ a1.T}
+    (finding,) = ag.check_backprop(loss, p, manual).findings
+    assert [name for name, _ in finding.mistakes] == [mistake]
+    sign = -(t / a2) - (1 - t) / (1 - a2)  # the second term's inner derivative is -1
+    d2 = sign * a2 * (1 - a2) / 8
+    manual = {"W1": ((p["W2"].T @ d2) * (1 - a1**2)) @ x.T, "W2": d2 @ a1.T}
+    (finding,) = ag.check_backprop(loss, p, manual).findings
+    assert [name for name, _ in finding.mistakes] == ["sign of the second term"]
+    skipped = {"W1": (((a2 - t) / 8) * (1 - a1**2)) @ x.T, "W2": ((a2 - t) / 8) @ a1.T}
+    (finding,) = ag.check_backprop(loss, p, skipped).findings
+    assert [name for name, _ in finding.mistakes] == ["layer skipped"]

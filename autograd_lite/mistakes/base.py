@@ -61,14 +61,15 @@ class Place:
 class Mistake:
     """One kind of mistake. `rank` orders causes that data cannot tell apart: the commoner first.
 
-    `free` mistakes have a coefficient c that the data determine: their gradient is affine in it. `everywhere` says
-    whether people make it at all places at once, `weight` how dear it is as an explanation, and
-    `size` that it changes nothing but a gradient's size or sign.
+    `free` mistakes have a coefficient c that the data determine: their gradient is affine in it, and `usual` is the one
+    that a mistake on purpose has. `everywhere` says whether people make it at all places at once, `weight` how dear it
+    is as an explanation, and `size` that it changes nothing but a gradient's size or sign.
     """
 
     name: ClassVar[str] = ""
     rank: ClassVar[int] = 5
     free: ClassVar[bool] = False
+    usual: ClassVar[float] = 1.0
     everywhere: ClassVar[bool] = True
     weight: ClassVar[float] = 1.0
     size: ClassVar[bool] = False

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..anatomy import Network
+from ..heads import times
 from ..program import Variable
 from ..sites import Edge, Overrides, Rule
 from .base import Mistake, Place, register
@@ -95,6 +96,53 @@ class BranchTwice(BranchMistake):
         if use.penalty:
             return f"the regularisation term of {x} ({use.line}) is doubled in its gradient"
         return f"the gradient of {x} through {use.name[4:]} ({use.line}) is counted twice"
+
+
+class PenaltyMistake(BranchMistake):
+    """A regularisation term that is there, with another number before it."""
+
+    def places(self, network: Network) -> Iterator[Place]:
+        for variable, edges in self.branches(network):
+            for edge in edges if len(edges) <= 4 else ():
+                use = _use(network, edge)
+                if use.penalty and variable in network.program.inputs:
+                    yield Place(variable, variable, "branches", network.signature(variable), use)
+
+
+@register
+class PenaltySubtracted(PenaltyMistake):
+    """Its gradient with a minus."""
+
+    name = "regularisation subtracted"
+    rank = 4
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        right = network.replay.rule(place.other.edge)
+        return {place.other.edge: Rule(right.reads, lambda *arrays: -right.function(*arrays))}
+
+    def sentence(self, place: Place) -> str:
+        return f"the regularisation term of {place.of.name} ({place.other.line}) is subtracted in its gradient"
+
+
+@register
+class PenaltyOfAnotherSize(PenaltyMistake):
+    """Its factor 2, 1/2 or 1/N missing or too many: any factor."""
+
+    name = "regularisation of another size"
+    rank = 5
+    free = True
+    usual = 0.1
+    weight = 1.1
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        right = network.replay.rule(place.other.edge)
+        return {place.other.edge: Rule(right.reads, lambda *arrays: times(right.function(*arrays), c))}
+
+    def plausible(self, c: float, scale: float | None) -> bool:
+        return super().plausible(c, scale) and c > 0 and abs(c - 1) > 0.01
+
+    def sentence(self, place: Place) -> str:
+        return f"the regularisation term of {place.of.name} ({place.other.line}) has another factor in its gradient"
 
 
 class OneUse(BranchMistake):

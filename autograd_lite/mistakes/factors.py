@@ -129,6 +129,7 @@ class AnyFactor(Mistake):
     name = "some factor"
     rank = 9
     free = True
+    usual = -0.03
     weight: ClassVar[float] = 1.3
 
     def places(self, network: Network) -> Iterator[Place]:
@@ -169,6 +170,7 @@ class PenaltyNotInTheLoss(Mistake):
     name = "regularisation not in the loss"
     rank = 3
     free = True
+    usual = 0.1
     weight: ClassVar[float] = 1.1
 
     def places(self, network: Network) -> Iterator[Place]:

@@ -165,6 +165,73 @@ class HalfOfTheCrossEntropy(LossMistake):
 
 
 @register
+class SignOfTheSecondTerm(LossMistake):
+    """-t / p - (1 - t) / (1 - p): the inner derivative of log(1 - p) is -1."""
+
+    name = "sign of the second term"
+    rank = 3
+    losses = ("binary cross-entropy",)
+
+    def wrong(self, head: Head, p: Any, t: Any, z: Any) -> Any:
+        return -t * (1 - p) - (1 - t) * p
+
+    def sentence(self, place: Place) -> str:
+        p, t = output_name(place), target_name(place)
+        return (
+            f"the second term of the binary cross-entropy's derivative has the wrong sign: it is + (1 - {t}) / "
+            f"(1 - {p}), for log(1 - {p}) falls with {p}"
+        )
+
+
+class LabelsMistake(LossMistake):
+    """1 is subtracted in other places than at each record's own class."""
+
+    losses = ("cross-entropy",)
+
+    def at(self, network: Network, head: Head) -> Iterator[Place]:
+        if len(head.z.shape) == 2 and head.axis is not None and head.z.shape[1 - head.axis % 2] > 1:
+            yield place_at(network, head)
+
+
+@register
+class LabelsAsColumns(LabelsMistake):
+    """p[:, labels] -= 1: in every record, for every class that occurs."""
+
+    name = "labels index whole columns"
+    rank = 5
+
+    def wrong(self, head: Head, p: Any, t: Any, z: Any) -> Any:
+        return p - np.max(t, axis=1 - head.axis % 2, keepdims=True)
+
+    def sentence(self, place: Place) -> str:
+        p = output_name(place)
+        return f"1 is subtracted from {p} in every record for every class that occurs: {p}[range(N), labels] -= 1"
+
+
+@register
+class LabelsAsRecords(LabelsMistake):
+    """p[labels] -= 1: in the records whose numbers are the labels, for every class."""
+
+    name = "labels index records"
+    rank = 5
+
+    def at(self, network: Network, head: Head) -> Iterator[Place]:
+        yield from (each for each in super().at(network, head) if head.z.shape[1] <= head.z.shape[0] and head.axis % 2)
+
+    def wrong(self, head: Head, p: Any, t: Any, z: Any) -> Any:
+        seen = np.max(t, axis=0)  # the labels that occur, as numbers of records
+        rest = np.zeros(p.shape[0] - p.shape[1])
+        return p - np.concatenate([seen, rest])[:, None]
+
+    def sentence(self, place: Place) -> str:
+        p = output_name(place)
+        return (
+            f"the labels index the records of {p} instead of the classes, and 1 is subtracted from whole rows: "
+            f"{p}[range(N), labels] -= 1"
+        )
+
+
+@register
 class SoftmaxOfTheHeadAlongAnotherAxis(LossMistake):
     """p - t with a p that sums to 1 along another axis, or over the whole batch."""
 
@@ -221,6 +288,21 @@ class TargetForgotten(LossMistake):
     def sentence(self, place: Place) -> str:
         p, t = output_name(place), target_name(place)
         return f"the error is {p} instead of {p} - {t}: the target is left out, as in the derivative of {p} ** 2"
+
+
+@register
+class TargetAdded(LossMistake):
+    """a + t for a - t."""
+
+    name = "target added"
+    rank = 5
+
+    def wrong(self, head: Head, p: Any, t: Any, z: Any) -> Any:
+        return 1 * through(head.loss, head.activation, p, p + t, z, head.axis)
+
+    def sentence(self, place: Place) -> str:
+        p, t = output_name(place), target_name(place)
+        return f"the error is {p} + {t} instead of {p} - {t}"
 
 
 @register

@@ -1,4 +1,4 @@
-"""Mistakes at the mask of a relu: always true, inverted, of the delta, of another layer.
+"""Mistakes at the mask of a relu: always true, inverted, of the delta, leaky, clipped, of another layer.
 
 Read next: `softmaxes.py`.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from ..anatomy import Activation, Network
 from ..heads import slope_of_output
-from ..sites import Delta, Read
+from ..sites import Delta, Overrides, Read, Rule
 from .base import Place, register
 from .slopes import SlopeMistake
 
@@ -60,6 +62,78 @@ class MaskOfTheDelta(SlopeMistake):
     def sentence(self, place: Place) -> str:
         y, z = place.part.y.name, place.part.z.name
         return f"the relu is applied to the delta d_{y}; it has to be masked by where {z} is positive"
+
+
+@register
+class MaskOfTheDeltaToo(SlopeMistake):
+    """The relu is applied to the delta, and the mask is right."""
+
+    name = "mask of the delta as well"
+    rank = 5
+    kinds = ("relu",)
+
+    def wrong(self, kind: str, g: Any, y: Any, z: Any) -> Any:
+        return g * (g > 0) * (z > 0)
+
+    def sentence(self, place: Place) -> str:
+        y, z = place.part.y.name, place.part.z.name
+        return f"the relu is applied to the delta d_{y} before it is masked: the mask {z} > 0 alone belongs there"
+
+
+@register
+class Leak(SlopeMistake):
+    """The slope of a leaky relu for a relu's."""
+
+    name = "slope of a leaky relu"
+    rank = 4
+    kinds = ("relu",)
+    free = True
+    usual = 0.01
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        def wrong(g: Any, z: Any) -> Any:
+            return g * np.where(z > 0, 1, c)
+
+        return {place.part.edge: Rule((Delta(place.part.y), place.part.z), wrong)}
+
+    def plausible(self, c: float, scale: float | None) -> bool:
+        """The leaks that are in use; 1 would be no mask at all."""
+        return 1e-4 <= c <= 0.5
+
+    def sentence(self, place: Place) -> str:
+        y, z = place.part.y.name, place.part.z.name
+        return f"{y} is a relu, but the slope is that of a leaky relu: where {z} is not positive it has to be 0"
+
+
+class Cap:
+    """Where a clipped relu ends."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+        self.name = f"{value}"
+
+
+@register
+class ClippedMask(SlopeMistake):
+    """The mask of a relu that is clipped at 1 or at 6."""
+
+    name = "slope of a clipped relu"
+    rank = 6
+    kinds = ("relu",)
+
+    def at(self, network: Network, part: Activation) -> Iterator[Place]:
+        for cap in (1, 6):
+            if np.any(network.values[part.z] >= cap):
+                yield Place(part.z, part, part.kind, network.signature(part.y), Cap(cap), also=(part.y.name,))
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        cap = place.other.value
+        rule = Rule((Delta(place.part.y), place.part.z), lambda g, z: g * ((z > 0) & (z < cap)))
+        return {place.part.edge: rule}
+
+    def sentence(self, place: Place) -> str:
+        z, cap = place.part.z.name, place.other.name
+        return f"the mask of the relu ends at {cap}, as if it were clipped: it lets through wherever {z} is positive"
 
 
 @register

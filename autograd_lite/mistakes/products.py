@@ -115,6 +115,27 @@ class InputOfWrongLayer(Mistake):
 
 
 @register
+class InputForgotten(Mistake):
+    """The delta alone, summed over the records, in every row."""
+
+    name = "input forgotten"
+    rank = 4
+
+    def places(self, network: Network) -> Iterator[Place]:
+        for each in network.products:
+            yield weight_place(network, each)
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        part: Product = place.part
+        rule = Rule((part.x, Delta(part.y)), lambda x, d: turned(outer(np.ones_like(x), d, part.left), part))
+        return {part.weight: rule}
+
+    def sentence(self, place: Place) -> str:
+        w, x = place.of.name, place.part.x.name
+        return f"the input {x} is missing in the gradient of {w}: it is the delta alone, as if the input were 1"
+
+
+@register
 class DeltaOfWrongLayer(Mistake):
     """Another layer's delta, or the delta before the slope, in the outer product."""
 
@@ -253,11 +274,12 @@ class LayerSkipped(Mistake):
 
     def places(self, network: Network) -> Iterator[Place]:
         for each in deeper(network):
-            if each.x.shape == each.y.shape:
+            if _broadcast(each.y.shape, each.x.shape) == each.x.shape:  # the delta of a single unit fits any layer
                 yield signal_place(network, each)
 
     def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
-        return {place.part.signal: Rule((Delta(place.part.y),), lambda d: 1 * d)}
+        shape = place.part.x.shape
+        return {place.part.signal: Rule((Delta(place.part.y),), lambda d: np.broadcast_to(1 * d, shape))}
 
     def sentence(self, place: Place) -> str:
         w, x = place.part.parameter.name, place.part.x.name
@@ -320,6 +342,7 @@ class WeightAlreadyUpdated(Mistake):
     name = "weight already updated"
     rank = 2
     free = True
+    usual = -0.1
 
     def places(self, network: Network) -> Iterator[Place]:
         for each in deeper(network):

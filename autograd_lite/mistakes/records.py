@@ -107,6 +107,21 @@ class BiasOneNumber(BiasMistake):
 
 
 @register
+class BiasMeanOfAll(BiasMistake):
+    """The mean over everything."""
+
+    name = "bias averaged to one number"
+    rank = 4
+    batch = False
+
+    def wrong(self, d: Any, part: Bias) -> Any:
+        return np.broadcast_to(np.mean(d), part.b.shape)
+
+    def sentence(self, place: Place) -> str:
+        return f"the gradient of {place.of.name} is one number, the mean over records and units, in every component"
+
+
+@register
 class BiasLastRecordOneNumber(BiasMistake):
     """Assigned in a loop over the records, and summed over the units."""
 
@@ -126,8 +141,10 @@ class BiasLastRecordOneNumber(BiasMistake):
 
 def last(d: Any, axes: tuple[int, ...], first: bool = False) -> Any:
     """The last record's part of a delta."""
-    index = 0 if first else -1
-    return d[tuple(slice(index, index + 1 or None) if i in axes else slice(None) for i in range(max(axes) + 1))]
+    number = 0 if first else -1
+    one = slice(number, number + 1 or None)
+    index = tuple(one if i in axes else slice(None) for i in range(max(axes) + 1))
+    return d[index if len(index) > 1 else one]
 
 
 @register

@@ -230,6 +230,59 @@ class OtherHalfOfTheSlope(SlopeMistake):
         return f"the slope of the tanh is 1 - {y} ** 2, and the 1 is missing"
 
 
+@register
+class OutputForTheSlope(SlopeMistake):
+    """a for its slope: of a relu, the values for the mask."""
+
+    name = "output for the slope"
+    rank = 3
+    kinds = ("tanh", "relu")
+
+    def wrong(self, kind: str, g: Any, y: Any, z: Any) -> Any:
+        return g * y
+
+    def sentence(self, place: Place) -> str:
+        kind, y, z = place.part.kind, place.part.y.name, place.part.z.name
+        if kind == "relu":
+            return f"the delta is multiplied by the relu's output {y} itself, where its mask, {z} > 0, belongs"
+        return f"the delta is multiplied by {y} itself, where the slope of the tanh, 1 - {y} ** 2, belongs"
+
+
+@register
+class SlopeWithPlus(SlopeMistake):
+    """1 + a^2 for 1 - a^2; a (1 + a) for a (1 - a)."""
+
+    name = "plus in the slope's formula"
+    rank = 4
+    kinds = SMOOTH
+
+    def wrong(self, kind: str, g: Any, y: Any, z: Any) -> Any:
+        return g * y * (1 + y) if kind == "sigmoid" else g * (1 + y**2)
+
+    def sentence(self, place: Place) -> str:
+        kind, y = place.part.kind, place.part.y.name
+        right, wrong = f"1 - {y} ** 2", f"1 + {y} ** 2"
+        if kind == "sigmoid":
+            right, wrong = f"{y} * (1 - {y})", f"{y} * (1 + {y})"
+        return f"the slope of the {kind} is {right}, not {wrong}"
+
+
+@register
+class SquareOfTheDifference(SlopeMistake):
+    """(1 - a)^2 for 1 - a^2."""
+
+    name = "square around the difference"
+    rank = 5
+    kinds = ("tanh",)
+
+    def wrong(self, kind: str, g: Any, y: Any, z: Any) -> Any:
+        return g * (1 - y) ** 2
+
+    def sentence(self, place: Place) -> str:
+        y = place.part.y.name
+        return f"the slope of the tanh is 1 - {y} ** 2, not (1 - {y}) ** 2: the square belongs to {y} alone"
+
+
 class Order:
     """How an outer product was written: in rows or columns, y before 1 - y or the other way round."""
 
