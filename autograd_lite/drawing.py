@@ -15,6 +15,7 @@ Read next: `folding.py` (which boxes there are), `pictures.py` (the DOT text), `
 from __future__ import annotations
 
 import os
+import textwrap
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ from .tensors import Tensor
 from .tracing import from_tensor, recorded
 from .wayback import WayBack
 
+_CAUSE = 160  # characters of a cause in a box; all of it stands in the tooltip
 FORMATS = ("svg", "png", "pdf", "html", "dot")
 
 
@@ -184,7 +186,7 @@ def draw(
     if backward not in (False, True, "only"):
         raise ValueError(f"ag.draw(..., backward={backward!r}): False, True or 'only'.")
     notes = Notes(formulas=formulas)
-    program = _program(subject, example_inputs, bool(backward), notes)
+    program = _program(subject, example_inputs, bool(backward), notes, helpers=report is not None)
     if backward:
         notes.values = observe(program, example_inputs)
         notes.complaints = complaints(program, notes.values, notes.gradients)
@@ -193,8 +195,9 @@ def draw(
     return Graph(program, notes, depth, fold, most, _way_back(program) if backward == "only" else None)
 
 
-def _program(subject: Any, example_inputs: tuple[Any, ...], backward: bool, notes: Notes) -> Program:
-    """What is to be drawn; with `backward`, `notes` learns which variable is the gradient of which."""
+def _program(subject: Any, example_inputs: tuple[Any, ...], backward: bool, notes: Notes, helpers: bool) -> Program:
+    """What is to be drawn; with `backward`, `notes` learns which variable is the gradient of which; the lines are those
+    where `helpers` are called, as a report names them."""
     if isinstance(subject, Program):
         if backward or example_inputs:
             raise TypeError("ag.draw(program) takes nothing else: for the way back draw the function itself.")
@@ -209,10 +212,10 @@ def _program(subject: Any, example_inputs: tuple[Any, ...], backward: bool, note
     elif not callable(subject):
         raise TypeError(f"ag.draw takes a tensor, a function, a module or a Program, not {type(subject).__name__}.")
     else:
-        program = recorded(subject, example_inputs)
+        program = recorded(subject, example_inputs, helpers=helpers)
         if way is not None:
             everything = not any(each.requires_grad for each in leaves(program))
-            program = recorded(subject, example_inputs, differentiate=everything, then=way)
+            program = recorded(subject, example_inputs, differentiate=everything, then=way, helpers=helpers)
     if way is not None:
         program, notes.gradients = way.apart(program)
     return program
@@ -251,7 +254,8 @@ def _verdicts(program: Program, report: Report) -> dict[Variable, Verdict]:
         place = _located(program, finding.location)
         if place is not None:
             told = "\n".join(filter(None, (finding.cause, finding.fix)))
-            found[place] = Verdict(f"the deviation begins here: {finding.cause.partition(': ')[0]}", told)
+            cause = textwrap.shorten(finding.cause.partition(": ")[0], _CAUSE, placeholder=" …")
+            found[place] = Verdict(f"the deviation begins here: {cause}", told)
     return found
 
 

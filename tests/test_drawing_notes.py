@@ -303,7 +303,7 @@ def test_the_operation_where_the_deviation_begins_is_marked(factor: Any, begins:
 
     a1 = np.tanh(X @ params["W1"])
     d2 = 2 * (a1 @ params["W2"] - Y) * factor
-    d1 = d2 @ params["W2"].T * a1  # wrong: the slope of tanh is 1 - a1 ** 2
+    d1 = d2 @ params["W2"].T * a1**3  # wrong: the slope of tanh is 1 - a1 ** 2
     manual = {"W1": X.T @ d1, "z1": d1, "z2": d2, "W2": a1.T @ d2}
     shown = labels(ag.draw(loss, params, report=ag.check_backprop(loss, params, manual)))
     marked = {name: text for name, lines in shown.items() if "! " in (text := " ".join(lines))}
@@ -381,3 +381,19 @@ def test_an_operation_of_the_way_back_names_its_forward_line() -> None:
     places = {each.outputs[0].name: each.place for each in ag.draw(f, X, backward=True).program.operations}
     assert places["d_x"] == f"test_drawing_notes.py:{first + 1}"
     assert places["d_y"] == f"test_drawing_notes.py:{first + 2}"
+
+
+def test_a_long_cause_does_not_stretch_its_box() -> None:
+    params = dict(zip(("W1", "W2"), weights(), strict=True))
+
+    def loss(params: Any) -> Any:
+        return xor(params["W1"], params["W2"])
+
+    report = ag.check_backprop(loss, params, posted(params))
+    report.findings[0].cause = "of the slope " + "that is missing here " * 20
+    (told,) = [
+        " ".join(lines) for lines in labels(ag.draw(loss, params, report=report)).values() if "here: of" in str(lines)
+    ]
+    assert told.endswith("…")
+    assert len(told) < 300
+    assert all(len(line) < 50 for lines in labels(ag.draw(loss, params, report=report)).values() for line in lines)
