@@ -2,8 +2,8 @@
 
 Walked are closure cells, default arguments, the globals that the code names, the attributes of modules, classes and
 objects that the code names (as an attribute or as text, for `getattr`), what is in lists, tuples, dicts, sets and
-deques, and the functions among all those in turn. Numbers, strings and flags are compared by value, arrays by content,
-everything else by identity.
+deques, and the functions and primitives, with their rules, among all those in turn. Numbers, strings and flags are
+compared by value, arrays by content, everything else by identity.
 
 Read next: `watching.py` (how it is compared), `compiler.py`.
 """
@@ -13,11 +13,12 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
-from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from .primitives import Primitive
 from .recording import _PACKAGES, Recorded
 from .watching import PLAIN, Watch
 
@@ -84,6 +85,10 @@ class Reach:
             self._each((value.__self__, value.__func__))
         elif isinstance(value, FunctionType):
             self._function(value)
+        elif isinstance(value, Primitive):
+            self._watch.value(f"{self._watch.name(value)}.rules", value.rules)
+            self._watch.value(f"{self._watch.name(value)}.joint", value.joint)
+            self._each((value.function, value.joint, *value.rules))
         elif isinstance(value, ModuleType):
             if not _ours(getattr(value, "__file__", None) or ""):
                 self._named(vars(value))
@@ -112,8 +117,9 @@ class Reach:
         for cell in function.__closure__ or ():
             try:
                 content = cell.cell_contents
-            except ValueError:
-                continue  # not set yet
+            except ValueError:  # not set yet
+                self._watch.test(f"{self._watch.name(cell)} == {self._watch.name(CellType())}")
+                continue
             self._watch.value(f"{self._watch.name(cell)}.cell_contents", content)
             self._waiting.append(content)
         if _ours(function.__code__.co_filename):

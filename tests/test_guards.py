@@ -218,6 +218,61 @@ def cells() -> Case:
     return lambda x: x * k, [lambda: move(5.0), lambda: move(7.0)]
 
 
+def empty_cells() -> Case:
+    late = 0.0
+    del late
+
+    def f(x: Any) -> Any:
+        try:
+            return x * late
+        except NameError:
+            return x
+
+    def move(to: float) -> None:
+        nonlocal late
+        late = to
+
+    return f, [lambda: move(5.0), lambda: move(7.0)]
+
+
+def cached_properties() -> Case:
+    class Sized:
+        def __init__(self) -> None:
+            self._edge = 2.0
+
+        @functools.cached_property
+        def area(self) -> float:
+            return self._edge**2
+
+    a = Sized()
+
+    def resize() -> None:
+        del a.area
+        a._edge = 3.0
+
+    return lambda x: x * a.area, [lambda: setattr(a, "area", 5.0), resize]
+
+
+def primitives() -> Case:
+    weight, slope = np.ones(3), np.full(50_000, 2.0)
+
+    @ag.primitive
+    def weighted(x: Any) -> Any:
+        return x * weight
+
+    weighted.def_rule(lambda g, y, x: g * np.sum(slope))
+
+    def jointly(g: Any, y: Any, x: Any) -> Any:
+        return (g * weight * FACTOR,)
+
+    changes = [
+        lambda: weight.__setitem__(0, 3.0), lambda: slope.__setitem__(7, 5.0),
+        lambda: weighted.def_rule(lambda g, y, x: g * 4), lambda: weighted.def_rule(joint=jointly),
+        lambda: weight.__setitem__(1, 9.0), lambda: globals().__setitem__("FACTOR", FACTOR + 1),
+    ]  # fmt: skip
+    return lambda x: weighted(x) + ag.grad(lambda x: np.sum(weighted(x) ** 2))(x), changes
+
+
 def arrays() -> Case:
     base, big, wide, zero = np.arange(10.0), np.ones(100_000), np.zeros((3, 50_000)), np.array(2.0)
     view = base[:3]
@@ -246,7 +301,8 @@ def modules() -> Case:
 
 CASES = [
     an_object, class_attributes, classes_themselves, operators, slots, descriptors, dynamic_attributes, containers,
-    nested_containers, functions, global_names, cells, arrays, enumerations, modules,
+    nested_containers, functions, global_names, cells, empty_cells, cached_properties,
+    primitives, arrays, enumerations, modules,
 ]  # fmt: skip
 
 
@@ -277,6 +333,17 @@ def test_a_change_is_seen(case: Callable[[], Case]) -> None:
         found = fast._last
         fast(X)
         assert fast._last is found, "traced again though nothing changed"
+
+
+def test_a_large_array_is_seen_to_change_wherever_it_comes_from() -> None:
+    @functools.cache
+    def table() -> Any:
+        return np.ones(100_000)
+
+    fast = ag.compile(lambda x: np.sum(x * table()))
+    assert fast(np.ones(100_000)) == 100_000
+    table()[3] = 11.0
+    assert fast(np.ones(100_000)) == 100_010
 
 
 GENERATOR = np.random.default_rng(0)
