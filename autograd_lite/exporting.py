@@ -219,7 +219,7 @@ class _Export:
         self.graph.doing, self.graph.scope = "the result", ""
         value = self._merged(ours, theirs)
         if not isinstance(value, Value):
-            value = self.graph.constant(value)
+            value = self.graph.cast(value, np.asarray(ours).dtype)
         made = {name for node in self.graph.nodes for name in node.output}
         if value.name not in made or value in self.results:
             value = self.graph.renamed(value, f"{value.name}_output")

@@ -150,8 +150,9 @@ FORMS |= {
 
 def _arg(g: Graph, kind: str, x: Value, axis: Any = None, keepdims: Any = False) -> Value:
     if axis is None:
-        x = g.reshaped(x, [-1])
-    return g(kind, x, axis=0 if axis is None else int(axis), keepdims=int(bool(keepdims)), dtype=np.int64)
+        found = g(kind, g.reshaped(x, [-1]), axis=0, keepdims=0, dtype=np.int64)
+        return g.reshaped(found, [1] * x.ndim) if keepdims else found
+    return g(kind, x, axis=int(axis), keepdims=int(bool(keepdims)), dtype=np.int64)
 
 
 # ---- shapes ------------------------------------------------------------------------------------------------------

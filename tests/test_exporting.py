@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -169,6 +168,64 @@ def test_a_numpy_name_that_onnx_lacks_is_told_with_its_line() -> None:
         ag.export_onnx(angle, np.ones(3), np.ones(3), batch=(0, 1))
 
 
+@ag.primitive
+def resized(x: Any, times: int = 1) -> Any:
+    return np.concatenate([x] * times)
+
+
+resized.def_rule(lambda g, y, x, times=1: np.sum(np.reshape(g, (times, *x.shape)), axis=0))
+resized.def_onnx(lambda graph, x: graph("Identity", x))  # it knows nothing of sizes
+
+
+def softmax(x: Any, axis: Any) -> Any:
+    powers = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return powers / np.sum(powers, axis=axis, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("f", "kinds"),
+    [
+        (lambda x: np.argmax(x), "Reshape ArgMax"),
+        (lambda x: np.argmin(x, keepdims=True), "Reshape ArgMin Reshape"),
+        (lambda x: np.argmin(x, axis=0, keepdims=True), "ArgMin"),
+        (lambda x: np.argmax(x, axis=1), "ArgMax"),
+        (lambda x: np.concatenate([x, x], axis=None), "Reshape Reshape Concat"),
+        (lambda x: x[:, None, 1:, None], "Slice Unsqueeze"),
+        (lambda x: x[None, 1], "Slice Squeeze Unsqueeze"),
+        (lambda x: x[None, np.array([1, 0]), None, 1:], "Slice Gather Unsqueeze"),
+        (lambda x: np.dot(x[0, 0], x), "Slice Squeeze Mul"),
+        (lambda x: np.var(x, axis=0, ddof=1), "ReduceMean Sub Mul ReduceMean Mul"),
+        (lambda x: np.std(x, ddof=2, keepdims=True), "ReduceMean Sub Mul ReduceMean Mul Sqrt"),
+        (lambda x: softmax(x, (1,)), "Softmax"),
+        (lambda x: softmax(x, None), "Reshape Softmax Reshape"),
+        (lambda x: (x + 1, 2.5, True), "Add Identity Identity"),
+    ],
+)
+def test_further_ways_to_call(f: Any, kinds: str) -> None:
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    model = ag.export_onnx(f, x, batch=())
+    assert [node.op_type for node in model.graph.node] == kinds.split()
+    agree(f, model, x)
+
+
+@pytest.mark.parametrize(
+    ("f", "told"),
+    [
+        (lambda x: softmax(x, (0, 1)), "softmax .*runs over several axes"),
+        (lambda x: np.reshape(x, (3, 4), order="F"), "np.reshape .*order='F' has no counterpart"),
+        (lambda x: np.abs(x * np.array([1j, 2, 3])), "np.multiply .*holds complex128, which ONNX lacks"),
+        (lambda x: np.real(x.astype(np.complex64)), "astype .*computes in complex64, which ONNX lacks"),
+        (
+            lambda x: resized(x, times=2),
+            r"resized .*called in a way that has no counterpart in ONNX \(.*times",
+        ),
+    ],
+)
+def test_what_onnx_has_no_word_for_is_refused(f: Any, told: str) -> None:
+    with pytest.raises(NotImplementedError, match=f"^export_onnx: {told}"):
+        ag.export_onnx(f, np.ones((4, 3), np.float32), batch=())
+
+
 # ---- the batch ---------------------------------------------------------------------------------------------------
 
 
@@ -176,7 +233,7 @@ def test_sizes_that_follow_the_batch() -> None:
     def f(x: Any) -> Any:
         pairs = x.reshape(len(x) * 3, -1)
         spread = np.broadcast_to(np.sum(x, axis=0), (len(x), 3, 2))
-        return pairs, spread, np.sum(x) / len(x), np.reshape(x, (2, len(x), 3)), x
+        return pairs, spread, np.sum(x) / len(x), np.reshape(x, (2, len(x), 3)), x, 2 * len(x)
 
     model = ag.export_onnx(f, np.ones((4, 3, 2)))
     assert [sizes(each) for each in model.graph.output][:2] == [["3*batch", 2], ["batch", 3, 2]]
@@ -206,6 +263,11 @@ def test_two_batched_arguments_and_a_dictionary() -> None:
         (lambda x: x / (len(x) - 1), "uses 4 for 5 rows and 6 for 7"),
         (lambda x: x * np.arange(len(x))[:, None], "depends on the number of rows"),
         (lambda x: np.exp(x) if len(x) > 5 else np.sin(x), "another operation for another number of rows"),
+        (lambda x: np.sum(x, axis=None if len(x) == 5 else (0, 1)), "np.sum .*another operation for another number"),
+        (
+            lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, axis=0),
+            "sliding_window_view .*depends on the number",
+        ),
         (lambda x: sum((x * k for k in range(len(x))), x), "something else for another number of rows"),
     ],
 )
@@ -270,12 +332,7 @@ def test_the_file_is_the_model(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["linear.onnx"]
 
 
-def test_without_onnx_the_call_says_what_to_install() -> None:
-    program = (
-        "import sys; sys.modules['onnx'] = None\n"
-        "import numpy as np, autograd_lite as ag\n"
-        "try: ag.export_onnx(np.exp, np.ones(2))\n"
-        "except ModuleNotFoundError as error: print(error)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert 'pip install "autograd-lite[onnx]"' in done.stdout
+def test_without_onnx_the_call_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "autograd-lite\[onnx\]"'):
+        ag.export_onnx(np.exp, np.ones(2))
