@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .anatomy import Network, network_of
-from .evident import handed_over, misshapen
+from .evident import clipped, handed_over, misshapen
 from .heads import heads_of
 from .hypotheses import Target
 from .passes import common_subexpressions
@@ -51,6 +51,7 @@ def diagnose(
     if report.findings:
         return None
     report.findings.extend(misshapen(report, params))
+    report.findings.extend(clipped(report))
     told = {name for each in report.findings for name in each.names}
     if told.issuperset(name for name, entry in report.entries.items() if not entry.ok):
         return report.scale if report.common else None

@@ -16,12 +16,50 @@ from .reports import Comparison, Finding, Report
 
 def handed_over(report: Report, params: dict[str, Any]) -> Iterator[Finding]:
     """The finding that parameters stand in the places of their gradients, if they do."""
-    names = tuple(each.name for each in _wrong(report, params) if _same(each.manual, _array(params[each.name])))
-    if names:
+    same = [each for each in _wrong(report, params) if np.array_equal(each.manual, _array(params[each.name]))]
+    names = tuple(each.name for each in same)
+    if any(each.manual.size > 1 and np.any(each.manual) for each in same):
         which = "this is the parameter itself, not its gradient"
         if len(names) > 1:
             which = "these are the parameters themselves, not their gradients"
         yield Finding(f"{', '.join(names)}: {which}", names, "", "", "")
+
+
+def clipped(report: Report) -> Iterator[Finding]:
+    """The finding that gradients end at a largest value: they were clipped, which is no part of a derivation."""
+    wrong = [each for each in report.entries.values() if not each.ok]
+    found = {each.name: end for each in wrong if (end := _end(each)) is not None}
+    known = set(found.values())
+    for each in wrong:  # what is too small to show it by itself
+        fitting = [pair for pair in known if _is_clipped(each, *pair)]
+        if fitting:
+            found.setdefault(each.name, fitting[0])
+    if found:
+        names = tuple(each.name for each in wrong if each.name in found)
+        limits = ", ".join(dict.fromkeys(f"{found[name][0]:.6g}" for name in names))
+        cause = f"{', '.join(names)}: clipped at {limits}, and right up to there: compare before clipping"
+        yield Finding(cause, names, "", "", "")
+
+
+def _end(entry: Comparison) -> tuple[float, float] | None:
+    """The value at which a gradient was clipped, and its scale: several entries are that large, the others right."""
+    m, g = entry.manual, entry.generated
+    if m.shape != g.shape or not np.all(np.isfinite(m)) or not np.any(m):
+        return None
+    end = float(np.max(np.abs(m)))
+    inside = (np.abs(m) < end) & (g != 0)
+    if np.sum(np.abs(m) == end) < 2 or np.sum(inside) < 2:
+        return None
+    scale = float(f"{np.median(m[inside] / g[inside]):.9g}")
+    return (end, scale) if _is_clipped(entry, end, scale) else None
+
+
+def _is_clipped(entry: Comparison, end: float, scale: float) -> bool:
+    m, g = entry.manual, entry.generated
+    if m.shape != g.shape or not scale:
+        return False
+    near = entry.tolerance * max(end, float(np.max(np.abs(scale * g), initial=0.0)))
+    return bool(np.max(np.abs(np.clip(scale * g, -end, end) - m), initial=0.0) <= near)
 
 
 def _wrong(report: Report, params: dict[str, Any]) -> list[Comparison]:
@@ -51,10 +89,6 @@ def misshapen(report: Report, params: dict[str, Any]) -> Iterator[Finding]:
 
 def _array(value: Any) -> Array:
     return np.asarray(value.detach().numpy() if hasattr(value, "detach") else value)
-
-
-def _same(one: Array, other: Array) -> bool:
-    return one.shape == other.shape and one.size > 1 and bool(np.any(one)) and bool(np.all(one == other))
 
 
 def _exchanged(one: Comparison, other: Comparison, report: Report) -> bool:

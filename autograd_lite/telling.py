@@ -264,9 +264,11 @@ def _pattern(entry: Comparison) -> str:
             scales = np.sum(m * g, axis=axis, keepdims=True) / np.sum(g * g, axis=axis, keepdims=True)
         scales = np.nan_to_num(scales)
         off = np.max(np.abs(m - scales * g), axis=axis)
-        if np.all(off <= near):
+        off = np.where(np.any(g, axis=axis) | np.any(m, axis=axis), off, np.inf)  # where there is nothing, say nothing
+        if np.all((off <= near) | np.isinf(off)) and np.any(off <= near):
             low, high = float(scales.min()), float(scales.max())
             parts.append(f"each {words} is right up to a factor of its own, from {low:.4g} to {high:.4g}")
         elif np.any(off <= near):
-            parts.append(f"{int(np.sum(off <= near))} of {off.size} {words}s are right up to a factor")
+            count = int(np.sum(off <= near))
+            parts.append(f"{count} of {off.size} {words}s {'is' if count == 1 else 'are'} right up to a factor")
     return f"{entry.name}: nothing explains it; {', '.join(parts)}."

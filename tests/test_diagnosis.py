@@ -791,3 +791,14 @@ def test_what_people_write_for_the_slope_of_a_tanh(slope, mistake):
     skipped = {"W1": (((a2 - t) / 8) * (1 - a1**2)) @ x.T, "W2": ((a2 - t) / 8) @ a1.T}
     (finding,) = ag.check_backprop(loss, p, skipped).findings
     assert [name for name, _ in finding.mistakes] == ["layer skipped"]
+
+
+def test_clipped_gradients_and_zeros_among_parameters_handed_over():
+    loss, p, back = relu_case()
+    right = back(lambda d, z, a: d * (z > 0))
+    report = ag.check_backprop(loss, p, {name: np.clip(-3 * g, -2.5, 2.5) for name, g in right.items()})
+    (finding,) = report.findings
+    assert finding.cause == "W1, b1, W2: clipped at 2.5, and right up to there: compare before clipping"
+    p = {**p, "b1": np.zeros(6)}
+    (finding,) = ag.check_backprop(loss, p, {name: value.copy() for name, value in p.items()}).findings
+    assert finding.cause == "W1, b1, W2: these are the parameters themselves, not their gradients"

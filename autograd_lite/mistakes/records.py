@@ -5,7 +5,7 @@ Read next: `branches.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ def bias_place(network: Network, part: Bias, other: Any = None) -> Place:
     return Place(part.parameter, part, "biases", network.signature(part.y), other)
 
 
-def summed(d: Any, part: Bias) -> Any:
-    """A delta, summed over the records to the bias's shape."""
-    total = np.sum(d, axis=part.axes, keepdims=True) if part.axes else d
-    return np.reshape(total, part.b.shape)
+def reduced(function: Callable[..., Any], d: Any, part: Bias) -> Any:
+    """A delta, summed or averaged over the records to the bias's shape."""
+    if tuple(1 if i in part.axes else n for i, n in enumerate(d.shape)) == part.b.shape:
+        return function(d, axis=part.axes, keepdims=True)
+    total = function(d, axis=part.axes)
+    return total if total.shape == part.b.shape else np.reshape(total, part.b.shape)
 
 
 class BiasMistake(Mistake):
@@ -70,7 +72,7 @@ class BiasAveraged(BiasMistake):
     rank = 1
 
     def wrong(self, d: Any, part: Bias) -> Any:
-        return np.reshape(np.mean(d, axis=part.axes, keepdims=True), part.b.shape)
+        return reduced(np.mean, d, part)
 
     def sentence(self, place: Place) -> str:
         return f"the gradient of {place.of.name} is averaged over the records, where the weights' are summed"
@@ -164,7 +166,7 @@ class BiasOfWrongDelta(Mistake):
 
     def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
         part: Bias = place.part
-        return {part.edge: Rule((Delta(place.other),), lambda d: summed(d, part))}
+        return {part.edge: Rule((Delta(place.other),), lambda d: reduced(np.sum, d, part))}
 
     def sentence(self, place: Place) -> str:
         return f"the gradient of {place.of.name} takes the delta of {place.other.name} instead of its own layer's"
@@ -213,7 +215,13 @@ class OneRecord(Mistake):
         part = place.part
         first = self.first
         if isinstance(part, Bias):
-            return {part.edge: Rule((Delta(part.y),), lambda d: np.reshape(last(d, part.axes, first), part.b.shape))}
+
+            def own(d: Any) -> Any:
+                if part.axes == (0,) and part.b.shape == part.y.shape[1:]:
+                    return 1 * d[0 if first else -1]
+                return np.reshape(last(d, part.axes, first), part.b.shape)
+
+            return {part.edge: Rule((Delta(part.y),), own)}
         axes = (0 if part.left else 1,)
 
         def wrong(x: Any, d: Any) -> Any:
