@@ -125,7 +125,10 @@ class Compiled:
         """Trace the function and generate its code."""
         reach = Reach(self._f)
         with undrawn(reach.generators.values()):
-            program, written = traced(self._f, args)
+            try:
+                program, written = traced(self._f, args)
+            except RecursionError:
+                raise RuntimeError(f"{self!r} is called from inside itself, without end.") from None
             _refuse_floats(program, args)
             program = reduced(program)
         emitter = Emitter(program, {}, unchanging(program, reach))

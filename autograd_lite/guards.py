@@ -13,7 +13,15 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
-from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import (
+    BuiltinMethodType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
@@ -83,6 +91,9 @@ class Reach:
             self._each((value.func, value.args, value.keywords))
         elif isinstance(value, MethodType):
             self._each((value.__self__, value.__func__))
+        elif isinstance(value, BuiltinMethodType):
+            if not isinstance(value.__self__, ModuleType):  # table.get; the functions of modules are none's methods
+                self._waiting.append(value.__self__)
         elif isinstance(value, FunctionType):
             self._function(value)
         elif isinstance(value, Primitive):

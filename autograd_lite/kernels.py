@@ -22,7 +22,7 @@ from .program import Operation, Variable
 from .recording import Array
 from .rendering import index_text
 from .rules.index import GETITEM
-from .rules.shape import ASTYPE, COPY, DETACH
+from .rules.shape import ASTYPE
 
 Writer: TypeAlias = Callable[[Binder, int, Operation], Place]
 
@@ -117,8 +117,6 @@ def _passed(code: Binder, i: int, operation: Operation) -> Place:
     source = code.places[operation.inputs[0]]
     result = operation.outputs[0]
     primitive = operation.primitive
-    if primitive in (COPY, DETACH, ASTYPE):
-        return Place(source.text, source.array, source.storage, source.fixed)
     if source.array is not None:
         shown = primitive.function(source.array, *operation.inputs[1:], **operation.settings)
         if np.shares_memory(shown, source.array) or not shown.size:
@@ -167,8 +165,11 @@ def _elementwise(code: Binder, i: int, operation: Operation) -> Place:
     kinds = [each.dtype if isinstance(each, (Variable, np.generic)) else type(each) for each in inputs]
     kinds = [np.dtype(bool) if each is bool else each for each in kinds]
     dtypes = ufunc.resolve_dtypes((*kinds, None))
-    places = [code.place(each, like) for each, like in zip(inputs, dtypes, strict=False)]
-    if dtypes[-1] != result.dtype:  # a dtype that NumPy's rules alone would not give
+    try:
+        places = [code.place(each, like) for each, like in zip(inputs, dtypes, strict=False)]
+    except OverflowError:  # entries are compared with a number that their dtype cannot hold
+        places = []
+    if not places or dtypes[-1] != result.dtype:  # or NumPy's rules alone would give another dtype
         plain(code, operation)
         return code.places[result]
     if all(each.fixed for each in places):

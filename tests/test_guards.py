@@ -176,6 +176,12 @@ def containers() -> Case:
     return lambda x: x * sum(s) * q[0] * len(q) * d["a"] * next(iter(o.values())) * b[0] * t["a", 1], changes
 
 
+def methods_of_containers() -> Case:
+    table, first = {"p": 2.0}, [4.0]
+    get, at = table.get, first.__getitem__
+    return lambda x: x * get("p") * at(0), [lambda: table.update(p=3.0), lambda: first.__setitem__(0, 5.0)]
+
+
 def nested_containers() -> Case:
     n: Any = {"a": [{"b": np.ones(3)}]}
     changes = [
@@ -301,7 +307,7 @@ def modules() -> Case:
 
 CASES = [
     an_object, class_attributes, classes_themselves, operators, slots, descriptors, dynamic_attributes, containers,
-    nested_containers, functions, global_names, cells, empty_cells, cached_properties,
+    methods_of_containers, nested_containers, functions, global_names, cells, empty_cells, cached_properties,
     primitives, arrays, enumerations, modules,
 ]  # fmt: skip
 
