@@ -23,6 +23,7 @@ from .program import Operation, Program, Variable
 from .recording import Array
 from .replay import Replay
 from .rewriting import renamed, rewrite
+from .rules.elementwise import CLIP
 from .rules.shape import ASTYPE, COPY
 from .sites import Edge
 
@@ -104,7 +105,7 @@ def _kind(replay: Replay, z: Variable, y: Variable) -> tuple[Primitive, dict[str
 _FUNCTIONS: tuple[tuple[Primitive, Callable[[Array], Array]], ...] = (
     (SIGMOID, lambda x: 1 / (1 + np.exp(-x))),
     (TANH, np.tanh),
-    (RELU, lambda x: np.maximum(x, 0)),
+    (RELU, lambda x: np.maximum(x, 0) if np.any(x < 0) else np.full_like(x, np.nan)),  # else it is x, or x + 1e-8
 )
 
 
@@ -148,6 +149,14 @@ class Activation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Other:
+    """y = f(z), where f is elementwise and none of the activation functions that are known."""
+
+    z: Variable
+    y: Variable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Bias:
     """y = x + b after a product, where b was repeated along `axes`, those of the records."""
 
@@ -185,6 +194,7 @@ class Network:
         self.activations = list(self._activations())
         self.biases = list(self._biases())
         self.layers = [self._layer(each) for each in self.products]
+        self.others = list(self._others())
         self.last = [each for each in self.layers if not self._feeds_another(each)]
         self.manual: dict[str, Array] = {}  # hand-written gradients, for mistakes that read one of them
         self.heads: list[Any] | None = None
@@ -256,6 +266,25 @@ class Network:
         z = next((each.y for each in self.biases if each.x is product.y), product.y)
         return Layer(product, z, next((each for each in self.activations if each.z is z), None))
 
+    def _others(self) -> Iterator[Other]:
+        """What stands between a layer's z and the next product, elementwise, and is no known activation."""
+        ends = {each.z for each in self.layers} | {each.y for each in self.activations}
+        for x in dict.fromkeys(each.x for each in self.products if each.x in self.replay.active):
+            waiting, found, passed = [x] if x not in ends else [], set(), set()
+            while waiting:
+                each = waiting.pop()
+                k = self.replay.makers.get(each)
+                if each in ends or k is None or not _by_entry(self.operations[k]):
+                    found.add(each)
+                    continue
+                passed.add(k)
+                waiting += [v for v in self.operations[k].inputs if isinstance(v, Variable) and v in self.replay.active]
+            if len(found) == 1:
+                (z,) = found
+                bare = any(each.z is z and each.activation is None for each in self.layers) and z.shape == x.shape
+                if bare and all(edge.operation in passed for edge in self.replay.consumers[z]):
+                    yield Other(z, x)
+
     def _feeds_another(self, layer: Layer) -> bool:
         return any(layer.product.y in self.replay.upstream(each.x) for each in self.products if each.x in self._active)
 
@@ -286,6 +315,10 @@ class Network:
         return self._numbers.setdefault(key, len(self._numbers))
 
 
+def _by_entry(step: Operation) -> bool:
+    return step.primitive.elementwise or step.primitive.called is np.where or step.primitive is CLIP
+
+
 def named(network: Network) -> dict[Variable, Variable]:
     """Better names for the layers' values where the trace knows only a helper's: z, z_2, softmax become z1, z2, p."""
     layers = network.layers
@@ -311,6 +344,9 @@ def named(network: Network) -> dict[Variable, Variable]:
         odd = z.name == "z" and any(re.fullmatch(r"z\d+", each) for each in names)  # z1, z2, and a helper's z
         if (not z.given or odd or numbered(z)) and z not in network.program.outputs:
             call(z, f"z{number}")
+        other = next((each.y for each in network.others if each.z is z and not each.y.given), None)
+        if other is not None:
+            call(other, f"a{number}")
         if activation is not None:
             y = activation.y
             final = layer in network.last

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -207,24 +208,26 @@ def check_backprop(
     nearest = sorted(manual, key=lambda name: uses.get(ends[name], 0), reverse=True)
     given = set(run.ends)
     shapes = [node.shape for node in steps if node not in given and all(isinstance(n, int) for n in node.shape)]
+    repeats = max(sum(parent is end for step in steps for parent in step.parents) for end in given)
+    compared = partial(compare, manual, nearest=nearest, shapes=shapes, deltas=deltas, repeats=repeats)
     generated, tie = gradients({}), False
-    best = compare(manual, generated, nearest, shapes, deltas=deltas)
+    best = compared(generated)
     for upwards in (False, True):
         values = {} if best.ok else resolved(steps, upwards)
         if values:
             other = gradients(values)
-            report = compare(manual, other, nearest, shapes, tie=True, deltas=deltas)
+            report = compared(other, tie=True)
             if report.right > best.right:
                 best, generated, tie = report, other, True
     roundings = {} if best.ok else _roundings(loss_fn, params, best)
     if roundings:
-        best = compare(manual, generated, nearest, shapes, tie, roundings=roundings, deltas=deltas)
+        best = compared(generated, tie=tie, roundings=roundings)
     if not best.ok:
         from .diagnosis import diagnose  # right derivations pay nothing for it
 
         scale = diagnose(best, loss_fn, params, nearest, previous)
         if scale is not None and not (best.common and np.isclose(scale, best.scale, rtol=1e-6, atol=0)):
-            best = best.told_in(compare(manual, generated, nearest, shapes, tie, scale, roundings, deltas))
+            best = best.told_in(compared(generated, tie=tie, known=scale, roundings=roundings))
         best.assign()
     best.notes[:0] = multiples(best)
     return best

@@ -205,17 +205,18 @@ def compare(
     known: float | None = None,
     roundings: dict[str, float] | None = None,
     deltas: frozenset[str] = frozenset(),
+    repeats: int = 0,
 ) -> Report:
     """The report on `manual`. `nearest` lists the names from the loss backwards; `shapes` are those seen on the way,
     among which the size of the batch is looked for (it is no length of a parameter's axis, those are the layers'
-    widths); `tie` says that ties were broken to get `generated`; `known` is the scale if it is known already,
-    `roundings` how far the generated gradients themselves are off. The scale is that of the parameters; each of the
-    `deltas` may have its own."""
+    widths); `repeats` is how often a parameter is used; `tie` says that ties were broken to get `generated`; `known` is
+    the scale if it is known already, `roundings` how far the generated gradients themselves are off. The scale is that
+    of the parameters; each of the `deltas` may have its own."""
     pairs = {
         name: _pair(np.asarray(manual[name]), generated[name], (roundings or {}).get(name, 0.0)) for name in manual
     }
     widths = frozenset(n for name in manual if name not in deltas for n in generated[name].shape)
-    sizes = Sizes.of(shapes, widths)
+    sizes = Sizes.of(shapes, widths, repeats)
     scale, common = known, True
     if scale is None:
         scale, common = _common_scale([pairs[name] for name in nearest if name not in deltas], sizes)
@@ -367,11 +368,14 @@ class Sizes:
     widths: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, shapes: Iterable[tuple[int, ...]], widths: frozenset[int] = frozenset()) -> Sizes:
-        """The counts among the shapes seen on the way, where `widths` are those of the parameters' axes."""
+    def of(cls, shapes: Iterable[tuple[int, ...]], widths: frozenset[int] = frozenset(), repeats: int = 0) -> Sizes:
+        """The counts among the shapes seen on the way, where `widths` are those of the parameters' axes, and of the
+        `repeats` of a loop over single records."""
         shapes = tuple(shapes)
         ends = dict.fromkeys(shape[i] for i in (0, -1) for shape in shapes if shape and shape[i] > 1)
         records = [n for n in ends if n not in widths]
+        if repeats > 2:
+            records.insert(0, repeats)
         if not records and any(len(shape) > 1 for shape in shapes):
             records = list(ends)  # as many records as units: it may be either
         whole = [n for n in dict.fromkeys(map(math.prod, shapes)) if n > 1 and n not in widths]

@@ -21,6 +21,8 @@ from .reports import Comparison, Finding, Report
 from .sites import Edge, Forward, Impossible, Site, Total
 from .wording import lines_of
 
+_NEARLY = 1e-5  # below that a relative error comes of no wrong formula
+
 
 class Told:
     """What was found, in words."""
@@ -53,6 +55,7 @@ class Told:
         made = _together(group)
         site = site_of(made, self.network)
         right, written = lines_of(self.network, site, made.overrides(self.network), self.found.gradients)
+        written = written if right else ""  # beside a line that is too long to show it would say little
         together = [(_together(each), scale) for each, scale in others]
         alternatives = {each.title: (each, scale) for each, scale in together if each.title != made.title}
         single = {each.title: each for one in (group, *(each for each, _ in others)) for each in one}
@@ -186,7 +189,10 @@ def _location(network: Network, site: Site) -> str:
         ):
             (number, _), *_ = network.replay.consumers[operation.outputs[0]]  # a transpose belongs to its product
             operation = network.operations[number]
-        if maker is not None and operation.primitive not in KINDS:
+        other = next((each for each in network.others if each.z is site.of), None)
+        if other is not None:
+            operation = network.operations[network.replay.makers[other.y]]
+        elif maker is not None and operation.primitive not in KINDS:
             operation = network.operations[maker]  # logits: what uses them first is the loss's own formula
     settings = {key: each for key, each in operation.settings.items() if each is not None}
     shown = as_python(operation.primitive, operation.inputs, settings, lambda each: _spelt(network, each))
@@ -255,6 +261,11 @@ def _pattern(entry: Comparison) -> str:
     m, g = entry.manual, entry.generated
     if m.shape != g.shape:
         return f"{entry.name}: {entry.verdict}."
+    if entry.relative_error < _NEARLY:
+        return (
+            f"{entry.name}: nearly right, off by {entry.relative_error:.1e} of its size: as roundings, or a constant "
+            "left out that is there for safety."
+        )
     parts = [f"cosine {entry.agreement:.4f}", f"best scale {entry.own_scale:.6g}"]
     near = 1e-6 * float(np.max(np.abs(m), initial=0.0))
     for axis, words in ((1, "row"), (0, "column")):

@@ -37,6 +37,8 @@ def lines_of(network: Network, site: Site, overrides: Overrides, gradients: Grad
     """The right line for what is computed at a site, and the line as it is with the given overrides."""
     if isinstance(site, Forward):
         y = network.operations[site.operation].outputs[0]
+        if not (y.given or _named(network, y)):
+            return "", ""
         return (
             _line(y.name, lambda names: names.computed(y, {}), network, gradients),
             _line(y.name, lambda names: names.by(overrides[site]), network, gradients),

@@ -802,3 +802,124 @@ def test_clipped_gradients_and_zeros_among_parameters_handed_over():
     p = {**p, "b1": np.zeros(6)}
     (finding,) = ag.check_backprop(loss, p, {name: value.copy() for name, value in p.items()}).findings
     assert finding.cause == "W1, b1, W2: these are the parameters themselves, not their gradients"
+
+
+# ---- activations of one's own, safety constants, dropout, penalties --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("f", "slope", "cause"),
+    [
+        (lambda z: np.where(z > 0, z, 0.01 * z), lambda z, a: z > 0,
+         "a1 is no relu, but the slope is that of one: its mask, z1 > 0"),
+        (lambda z: np.log(1 + np.exp(z)), lambda z, a: 1, "the slope of the activation is missing between a1 and z1"),
+        (lambda z: z / (1 + np.exp(-z)), lambda z, a: a * (1 - a),
+         "a1 is no sigmoid, but the slope is that of one: a1 * (1 - a1)"),
+        (np.sin, lambda z, a: 1 - a**2, "a1 is no tanh, but the slope is that of one: 1 - a1 ** 2"),
+    ],
+)  # fmt: skip
+def test_an_activation_of_ones_own(f, slope, cause):
+    rng = np.random.default_rng(14)
+    x, t = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
+    p = {"W1": rng.standard_normal((3, 5)), "W2": rng.standard_normal((5, 2))}
+
+    def loss(p):
+        z1 = x @ p["W1"]
+        a1 = f(z1)
+        return np.mean((a1 @ p["W2"] - t) ** 2)
+
+    z1 = x @ p["W1"]
+    a1 = f(z1)
+    d2 = (a1 @ p["W2"] - t) / 8
+    report = ag.check_backprop(loss, p, {"W1": x.T @ (d2 @ p["W2"].T * slope(z1, a1)), "W2": a1.T @ d2})
+    assert [each.cause for each in report.findings] == [cause]
+    assert str(report.location).startswith("a1 = ")
+
+
+def test_the_slope_of_an_activation_that_a_linear_output_does_not_have():
+    rng = np.random.default_rng(15)
+    x, t, p = rng.standard_normal((8, 3)), rng.standard_normal((8, 2)), {"W": rng.standard_normal((3, 2))}
+
+    def loss(p):
+        out = x @ p["W"]
+        return np.mean((out - t) ** 2)
+
+    out = x @ p["W"]
+    report = ag.check_backprop(loss, p, {"W": x.T @ ((out - t) * out * (1 - out))})
+    cause = "the output out is linear, but its error is multiplied by the slope of a sigmoid, out * (1 - out)"
+    assert [each.cause for each in report.findings] == [cause]
+
+
+def test_a_safety_constant_that_is_left_out_stands_beside_the_mistake():
+    rng = np.random.default_rng(16)
+    x, t = rng.standard_normal((8, 3)), np.eye(3)[rng.integers(0, 3, 8)]
+    p = {"W1": rng.standard_normal((3, 5)), "W2": 5 * rng.standard_normal((5, 3))}
+
+    def forward(p):
+        h = 1 / (1 + np.exp(-(x @ p["W1"])))
+        e = np.exp(h @ p["W2"])
+        return h, e / np.sum(e, axis=1, keepdims=True)
+
+    def loss(p):
+        return -np.mean(np.sum(t * np.log(forward(p)[1] + 1e-8), axis=1))
+
+    h, o = forward(p)
+    d = (o - t) / 8
+    names = []
+    for slope in (h * (1 - h), h):
+        report = ag.check_backprop(loss, p, {"W1": x.T @ (d @ p["W2"].T * slope), "W2": h.T @ d})
+        names.append([name for each in report.findings for name, _ in each.mistakes])
+    assert names == [["epsilon left out"], ["epsilon left out", "half of the slope's formula"]]
+
+
+def test_the_mask_of_a_dropout_is_lost_on_the_way_back():
+    rng = np.random.default_rng(17)
+    x, t, mask = rng.standard_normal((8, 3)), rng.standard_normal((8, 2)), (rng.random((8, 5)) < 0.7) / 0.7
+    p = {"W1": rng.standard_normal((3, 5)), "W2": rng.standard_normal((5, 2))}
+
+    def loss(p):
+        h = np.tanh(x @ p["W1"])
+        kept = h * mask
+        return np.mean((kept @ p["W2"] - t) ** 2)
+
+    h = np.tanh(x @ p["W1"])
+    d = ((h * mask) @ p["W2"] - t) / 8
+    report = ag.check_backprop(loss, p, {"W1": x.T @ (d @ p["W2"].T * (1 - h * h)), "W2": (h * mask).T @ d})
+    (finding,) = report.findings
+    assert finding.cause.startswith("h is multiplied by mask on the way forward, and not on the way back")
+    assert (finding.right, finding.written) == ("d_h = d_kept * mask", "d_h = d_kept")
+
+
+@pytest.mark.parametrize(("share", "name"), [(0.0, "branch lost"), (0.5, "regularisation of another size"),
+                                             (-1.0, "regularisation subtracted"), (2.0, "branch twice")])  # fmt: skip
+def test_a_penalty_that_the_loss_has(share, name):
+    rng = np.random.default_rng(18)
+    x, t = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
+    p = {"W1": rng.standard_normal((3, 5)), "W2": rng.standard_normal((5, 2))}
+
+    def loss(p):
+        o = np.tanh(x @ p["W1"]) @ p["W2"]
+        return np.mean((o - t) ** 2) + 0.1 * (np.sum(p["W1"] ** 2) + np.sum(p["W2"] ** 2))
+
+    h = np.tanh(x @ p["W1"])
+    d = 2 * (h @ p["W2"] - t) / 16
+    for shares in ({"W1": share, "W2": 1}, {"W1": share, "W2": share}):
+        manual = {"W1": x.T @ (d @ p["W2"].T * (1 - h * h)), "W2": h.T @ d}
+        manual = {key: g + shares[key] * 0.2 * p[key] for key, g in manual.items()}
+        (finding,) = ag.check_backprop(loss, p, manual).findings
+        assert finding.mistakes[0][0] == name
+        assert finding.names == tuple(key for key in p if shares[key] != 1)
+
+
+def test_a_loop_over_records_has_as_many_as_it_has_turns():
+    rng = np.random.default_rng(19)
+    x, p = rng.standard_normal((6, 3)), {"W": rng.standard_normal((3, 2))}
+
+    def loss(p):
+        total = 0
+        for each in x:
+            total = total + np.sum(np.tanh(np.dot(each, p["W"])))
+        return total / 6
+
+    report = ag.check_backprop(loss, p, {"W": x.T @ (1 - np.tanh(x @ p["W"]) ** 2)})
+    assert "N times the generated ones (N = 6): of the summed loss." in str(report)

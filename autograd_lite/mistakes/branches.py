@@ -1,4 +1,5 @@
-"""Mistakes at a value that is used several times: a use left out, counted twice, or the only one that counts.
+"""Mistakes at a value that is used several times: a use left out, counted twice, or the only one that counts; and at
+a value that is multiplied or added to: a factor or an epsilon left out.
 
 Regularisation is such a use: the penalty's part of a weight's gradient. So is a loop over records, where every record
 uses the weights once more.
@@ -14,8 +15,8 @@ import numpy as np
 
 from ..anatomy import Network
 from ..heads import times
-from ..program import Variable
-from ..sites import Edge, Overrides, Rule
+from ..program import Operation, Variable
+from ..sites import Delta, Edge, Forward, Overrides, Rule
 from .base import Mistake, Place, register
 
 
@@ -25,7 +26,8 @@ class BranchMistake(Mistake):
     def branches(self, network: Network) -> Iterator[tuple[Variable, list[Edge]]]:
         """The values used more than once, parameters and layers' values, with the uses."""
         ends = {each for layer in network.last for each in (layer.z, layer.out)}  # beyond is the loss's own formula
-        layers = {each for layer in network.layers for each in (layer.z, layer.out, layer.product.x)} - ends
+        inner = {each.z for each in network.others}  # of an activation's own formula
+        layers = {each for layer in network.layers for each in (layer.z, layer.out, layer.product.x)} - ends - inner
         for each, edges in network.replay.consumers.items():
             sent = [edge for edge in edges if edge in network.right.parts]
             if len(sent) > 1 and (each in network.program.inputs or each in layers):
@@ -37,7 +39,7 @@ class Use:
 
     def __init__(self, edge: Edge, name: str, line: str, penalty: bool) -> None:
         self.edge = edge
-        self.name = f"use {name}"
+        self.name = "penalty" if penalty else f"use {name}"
         self.line = line
         self.penalty = penalty  # it reaches the loss without passing a layer: a regularisation term
 
@@ -75,6 +77,68 @@ class BranchLost(BranchMistake):
 
 
 @register
+class FactorLost(Mistake):
+    """What a value is multiplied with on the way forward, as the mask of a dropout, is left out on the way back."""
+
+    name = "elementwise factor lost"
+    rank = 3
+
+    def places(self, network: Network) -> Iterator[Place]:
+        for k, step in enumerate(network.operations):
+            if step.primitive.called in (np.multiply, np.divide) and step.outputs[0] in network.right.totals:
+                x, m = step.inputs if step.inputs[0] in network.replay.active else reversed(step.inputs)
+                constant = isinstance(m, Variable) and m not in network.replay.active
+                if constant and x in network.right.totals and x.shape == step.outputs[0].shape and m.shape:
+                    edge = Edge(k, step.inputs.index(x))
+                    if edge in network.right.parts:
+                        yield Place(x, edge, "factors", network.signature(x), m)
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        return {place.part: Rule((Delta(network.operations[place.part.operation].outputs[0]),), lambda g: 1 * g)}
+
+    def sentence(self, place: Place) -> str:
+        x, m = place.of.name, place.other.name
+        return f"{x} is multiplied by {m} on the way forward, and not on the way back: d_{x} lacks that factor"
+
+
+@register
+class EpsilonLeftOut(Mistake):
+    """A small constant of the forward pass, as in log(p + 1e-8), that the derivation does without."""
+
+    name = "epsilon left out"
+    rank = 3
+
+    def places(self, network: Network) -> Iterator[Place]:
+        for k, step in enumerate(network.operations):
+            if step.primitive.called is np.add and step.outputs[0] in network.right.totals:
+                x, eps = step.inputs if isinstance(step.inputs[0], Variable) else reversed(step.inputs)
+                if isinstance(eps, float) and 0 < eps <= _EPSILON and x in network.replay.active:
+                    yield Place(x, Edge(k, step.inputs.index(x)), "epsilons", network.signature(x), Epsilon(eps, step))
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        return {Forward(place.part.operation): Rule((place.of,), lambda x: 1 * x)}
+
+    def sentence(self, place: Place) -> str:
+        where = place.other.line
+        return (
+            f"the {place.other.value:g} that is added to {place.of.name} ({where}) is left out of the derivation: "
+            "a difference that does no harm"
+        )
+
+
+_EPSILON = 1e-4  # no larger constant is there for safety alone
+
+
+class Epsilon:
+    """A small constant, and where it stands."""
+
+    def __init__(self, value: float, step: Operation) -> None:
+        self.value = value
+        self.name = f"{value:g}"
+        self.line = step.place
+
+
+@register
 class BranchTwice(BranchMistake):
     """The gradient through one use is counted twice."""
 
@@ -102,11 +166,17 @@ class PenaltyMistake(BranchMistake):
     """A regularisation term that is there, with another number before it."""
 
     def places(self, network: Network) -> Iterator[Place]:
+        """The terms, by parameter."""
         for variable, edges in self.branches(network):
             for edge in edges if len(edges) <= 4 else ():
                 use = _use(network, edge)
                 if use.penalty and variable in network.program.inputs:
                     yield Place(variable, variable, "branches", network.signature(variable), use)
+
+
+def penalised(network: Network) -> set[Variable]:
+    """The parameters that have a regularisation term in the loss."""
+    return {each.of for each in PenaltyMistake().places(network)}
 
 
 @register

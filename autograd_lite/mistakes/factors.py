@@ -15,6 +15,7 @@ from ..heads import times
 from ..program import Variable
 from ..sites import Delta, Overrides, Rule, Total
 from .base import Mistake, Place, register
+from .branches import penalised
 
 
 def parameter_places(network: Network, other: Any = None) -> Iterator[Place]:
@@ -174,7 +175,8 @@ class PenaltyNotInTheLoss(Mistake):
     weight: ClassVar[float] = 1.1
 
     def places(self, network: Network) -> Iterator[Place]:
-        yield from parameter_places(network)
+        own = penalised(network)
+        yield from (each for each in parameter_places(network) if each.of not in own)
 
     def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
         return {Total(place.of): Rule((Delta(place.of), place.of), lambda g, w: g + c * w if c > 0 else g - (-c) * w)}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..anatomy import Network
-from ..heads import Head, activate, heads_of, through, times
+from ..heads import Head, activate, heads_of, slope_of_output, through, times
 from ..program import Variable
 from ..sites import Overrides, Read, Rule, Stale, Total
 from .base import Mistake, Place, register
@@ -64,7 +64,8 @@ def _heads(network: Network) -> list[Head]:
 def output_name(place: Place) -> str:
     """What the output is called."""
     name: str = place.part.layer.out.name
-    return name if place.part.explicit else f"{place.part.activation}({name})"
+    own = place.part.explicit or place.part.activation == "identity"
+    return name if own else f"{place.part.activation}({name})"
 
 
 def target_name(place: Place) -> str:
@@ -288,6 +289,39 @@ class TargetForgotten(LossMistake):
     def sentence(self, place: Place) -> str:
         p, t = output_name(place), target_name(place)
         return f"the error is {p} instead of {p} - {t}: the target is left out, as in the derivative of {p} ** 2"
+
+
+class Slope:
+    """The slope of a function that is not there."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.name = f"the slope of a {kind}"
+
+
+@register
+class SlopeOfALinearOutput(LossMistake):
+    """The error times the slope of an activation that the output does not have."""
+
+    name = "slope at a linear output"
+    rank = 3
+    activations = ("identity",)
+
+    def at(self, network: Network, head: Head) -> Iterator[Place]:
+        yield from (place_at(network, head, Slope(kind)) for kind in ("sigmoid", "tanh", "relu"))
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        head, kind = place.part, place.other.kind
+
+        def wrong(a: Any, t: Any, z: Any) -> Any:
+            return times((a - t) * slope_of_output(kind, a), head.factor)
+
+        return {Total(head.z): Rule(head.reads, wrong)}
+
+    def sentence(self, place: Place) -> str:
+        p, kind = output_name(place), place.other.kind
+        formula = {"sigmoid": f"{p} * (1 - {p})", "tanh": f"1 - {p} ** 2", "relu": f"{p} > 0"}[kind]
+        return f"the output {p} is linear, but its error is multiplied by the slope of a {kind}, {formula}"
 
 
 @register
