@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import autograd_lite as ag
+from autograd_lite import mutation
 from autograd_lite.mistakes.slopes import SlopeMissing
 from autograd_lite.mutation import Exercise, exercises
 
@@ -99,6 +100,33 @@ def test_exercises_can_all_be_set_and_are_all_wrong():
 def test_what_cannot_be_made(mistake, place, message):
     with pytest.raises(ValueError, match=message):
         ag.mutate(ag.trace(loss, P), mistake, place)
+
+
+def test_a_mistake_itself_will_do_and_what_is_no_array_stays_what_it_is():
+    def scaled_loss(p):
+        return loss({name: p[name] for name in P}) * p["times"]
+
+    params = {**P, "times": 3}
+    wrong = ag.mutate(ag.trace(scaled_loss, params), SlopeMissing(), "a1")(params)
+    assert wrong.pop("times") == 3
+    for name, expected in by_hand(P, lambda z, a: 1.0).items():
+        np.testing.assert_allclose(wrong[name], 3 * expected, rtol=1e-10)
+
+
+def test_a_program_without_parameters_is_refused():
+    with pytest.raises(TypeError, match=r"trace of a function of its parameters: ag.trace\(loss, params\)"):
+        ag.mutate(ag.trace(lambda: loss(P)), "sign")
+
+
+def test_a_mistake_that_fits_nowhere_is_no_exercise(monkeypatch):
+    class Flat(SlopeMissing):
+        name = "flat"
+
+        def wrong(self, kind, g, y, z):
+            return np.ravel(g)
+
+    monkeypatch.setattr(mutation, "CATALOGUE", [Flat(), SlopeMissing()])
+    assert {each.mistake for each in exercises(ag.trace(loss, P))} == {"slope missing"}
 
 
 # ---- watch -----------------------------------------------------------------------------------------------------------
