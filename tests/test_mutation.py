@@ -102,6 +102,58 @@ def test_what_cannot_be_made(mistake, place, message):
         ag.mutate(ag.trace(loss, P), mistake, place)
 
 
+def torch_like_loss(p):
+    z1 = X @ p["W1"].T + p["b1"]
+    a1 = sigmoid(z1)
+    z2 = a1 @ p["W2"].T
+    o = sigmoid(z2)
+    return np.mean((o - T) ** 2)
+
+
+def test_the_lines_of_every_exercise_compute_what_they_say():
+    """Weights as in torch: a line for their transpose is one for them. What follows a line is written out here."""
+    p = {"W1": P["W1"].T, "b1": P["b1"], "W2": P["W2"].T}
+    z1 = X @ P["W1"] + P["b1"]
+    a1 = sigmoid(z1)
+    z2 = a1 @ P["W2"]
+    o = sigmoid(z2)
+    d_o = 2 * (o - T) / o.size
+    d_z2 = d_o * o * (1 - o)
+    d_a1 = d_z2 @ P["W2"].T
+    d_z1 = d_a1 * a1 * (1 - a1)
+    right = {"d_o": d_o, "d_z2": d_z2, "d_a1": d_a1, "d_z1": d_z1, "d_W1": d_z1.T @ X, "d_b1": d_z1.sum(0)}
+    right["d_W2"] = d_z2.T @ a1
+    known = {"np": np, "sigmoid": sigmoid, "X": X, "T": T, "z1": z1, "a1": a1, "z2": z2, "o": o, **p, **right}
+    follows = {
+        "d_o": lambda d: {"W2": (d * o * (1 - o)).T @ a1},
+        "d_z2": lambda d: {"W2": d.T @ a1},
+        "d_a1": lambda d: {"W1": (d * a1 * (1 - a1)).T @ X},
+        "d_z1": lambda d: {"W1": d.T @ X, "b1": d.sum(0)},
+        "d_W1": lambda d: {"W1": d},
+        "d_b1": lambda d: {"b1": d},
+        "d_W2": lambda d: {"W2": d},
+    }
+    program = ag.trace(torch_like_loss, p)
+    seen = set()
+    for each in exercises(program):
+        wrong = ag.mutate(program, *each)
+        target = wrong.right.splitlines()[-1].partition(" = ")[0] if wrong.right else ""
+        if target not in right:
+            continue  # a line of the way forward
+        space = dict(known)
+        exec(wrong.right, space)
+        np.testing.assert_allclose(space[target], right[target], rtol=1e-9, atol=1e-15, err_msg=wrong.right)
+        if not wrong.written:
+            continue
+        space = dict(known)
+        exec(wrong.written, space)
+        gradients = wrong(p)
+        for name, expected in follows[target](space[target]).items():
+            np.testing.assert_allclose(gradients[name], expected, rtol=1e-9, atol=1e-15, err_msg=wrong.written)
+        seen.add(target)
+    assert seen >= {"d_z2", "d_a1", "d_z1", "d_W1", "d_W2", "d_b1"}
+
+
 def test_a_mistake_itself_will_do_and_what_is_no_array_stays_what_it_is():
     def scaled_loss(p):
         return loss({name: p[name] for name in P}) * p["times"]
