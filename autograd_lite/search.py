@@ -228,11 +228,15 @@ class Search:
         `sizes` alone, with one that changes nothing but the size."""
         for candidate in self.candidates:
             self.tick(target.name)
-            if sizes and not (candidate.made.mistake.size and target.variable is candidate.made.places[0].of):
+            if sizes and not (self._of_size(candidate) and target.variable is candidate.made.places[0].of):
                 continue
             new = self._with(hypothesis, candidate, target)
             if new is not None:
                 yield new
+
+    @staticmethod
+    def _of_size(candidate: Candidate) -> bool:
+        return candidate.made.mistake.size and not candidate.made.mistake.free
 
     def _extended_in_any_way(self, hypothesis: Hypothesis, target: Target) -> list[Hypothesis]:
         """The extensions of a hypothesis, or of what gave the same gradients so far and may no longer."""
@@ -327,8 +331,8 @@ class Search:
         unknowns = 1 if scale is not None else 2
         if _size(direction) <= self.generated_noise or m.size < unknowns:
             return None
-        if m.size == unknowns and target.variable is not made.places[0].of:
-            return None  # one number more would not have to fit
+        if m.size == unknowns and not (made.mistake.size and target.variable is made.places[0].of):
+            return None  # it would fit whatever it is: no sign of a mistake, but for a factor, that claims no more
         if scale is not None:
             return _plain(float(direction @ (m / scale - start) / (direction @ direction)), target.tolerance)
         solved, _, rank, _ = np.linalg.lstsq(np.stack([start, direction], axis=1), m, rcond=1e-10)

@@ -44,8 +44,11 @@ def lines_of(network: Network, site: Site, overrides: Overrides, gradients: Grad
             _line(y.name, lambda names: names.by(overrides[site]), network, gradients),
         )
     variable = site.of if isinstance(site, Total) else network.operations[site.operation].inputs[site.slot]
-    while not _named(network, variable):  # the transpose of a weight: the line is that of the weight
-        variable = network.operations[network.replay.makers[variable]].inputs[0]
+    while not (_named(network, variable) or variable.given):
+        step = network.operations[network.replay.makers[variable]]
+        if not step.primitive.view:
+            return "", ""  # nobody knows it by a name
+        variable = step.inputs[0]  # the transpose of a weight: the line is that of the weight
     name = f"d_{variable.name}"
     head = next((each for each in network.heads or () if each.z is variable), None)
     if isinstance(site, Total) and head is not None:
@@ -175,7 +178,7 @@ def _written(program: Any, target: str) -> str:
     rows = [*written.lines.values()]
     for operation in program.operations:
         own = operation.outputs[0] is output
-        rows += [f"{target} = {row.partition(' = ')[2]}" if own else row for row in written.statements(operation)]
+        rows += [re.sub(rf"\b{output.name}\b", target, row) if own else row for row in written.statements(operation)]
     if not any(output in operation.outputs for operation in program.operations):
         rows.append(f"{target} = {written.text(output)}")
     rows = [_HELPER.sub(r"\1(", row) for row in rows]

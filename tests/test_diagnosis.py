@@ -923,3 +923,114 @@ def test_a_loop_over_records_has_as_many_as_it_has_turns():
 
     report = ag.check_backprop(loss, p, {"W": x.T @ (1 - np.tanh(x @ p["W"]) ** 2)})
     assert "N times the generated ones (N = 6): of the summed loss." in str(report)
+
+
+# ---- found by trying to mislead it ---------------------------------------------------------------------------------
+
+
+def square_case():
+    """A network whose layers and batch all have four of everything, with the parts of its right backward pass."""
+    rng = np.random.default_rng(20)
+    x, t = rng.standard_normal((4, 4)), np.eye(4)[rng.integers(0, 4, 4)]
+    p = {"W1": rng.standard_normal((4, 4)), "b1": rng.standard_normal(4),
+         "W2": rng.standard_normal((4, 4)), "b2": rng.standard_normal(4)}  # fmt: skip
+
+    def forward(p):
+        h = 1 / (1 + np.exp(-(x @ p["W1"] + p["b1"])))
+        e = np.exp(h @ p["W2"] + p["b2"])
+        return h, e / np.sum(e, axis=1, keepdims=True)
+
+    def loss(p):
+        return -np.mean(np.sum(t * np.log(forward(p)[1]), axis=1))
+
+    h, o = forward(p)
+
+    def back(d=None, slope=None, weights=lambda a, d: a.T @ d):
+        d2 = (o - t) / 4 if d is None else d(o, t)
+        d1 = d2 @ p["W2"].T * (h * (1 - h) if slope is None else slope)
+        return {"W1": weights(x, d1), "b1": d1.sum(axis=0), "W2": weights(h, d2), "b2": d2.sum(axis=0)}
+
+    return loss, p, x, back
+
+
+def softmax(z):
+    e = np.exp(z)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("made", "names"),
+    [
+        ({"d": lambda o, t: (softmax(o) - t) / 4}, ["activation of the output once more"]),
+        ({"d": lambda o, t: (o + t) / 4}, ["target added"]),
+        ({"weights": lambda a, d: a @ d}, ["input not transposed"] * 2),
+        ({"weights": lambda a, d: np.outer(a.mean(axis=0), d.sum(axis=0))}, ["averaged before the product"] * 2),
+        ({"weights": lambda a, d: np.tile(d.sum(axis=0), (4, 1))}, ["input forgotten"] * 2),
+    ],
+)  # fmt: skip
+def test_what_else_people_write(made, names):
+    loss, p, _, back = square_case()
+    assert ag.check_backprop(loss, p, back()).ok
+    (finding,) = ag.check_backprop(loss, p, back(**made)).findings
+    assert [name for name, _ in finding.mistakes][:2] == names[: len(finding.mistakes)]
+
+
+def test_the_slope_may_be_taken_at_the_data():
+    loss, p, x, back = square_case()
+    (finding,) = ag.check_backprop(loss, p, back(slope=x * (1 - x))).findings
+    assert finding.mistakes == (("slope of another layer", ("z1 with x",)),)
+
+
+def test_exchanged_gradients_of_one_shape():
+    loss, p, _, back = square_case()
+    right = back()
+    (finding,) = ag.check_backprop(loss, p, {**right, "b1": right["b2"], "b2": right["b1"]}).findings
+    assert finding.cause == "the gradients of b1 and b2 are exchanged: each is handed over as the other's"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_is_not_explained_by_a_constant_that_fits_a_few_numbers(seed):
+    rng = np.random.default_rng(seed)
+    x, t = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
+    p = {"W": rng.standard_normal((3, 2)), "b": rng.standard_normal(2)}
+    noise = {name: rng.standard_normal(value.shape) for name, value in p.items()}
+    report = ag.check_backprop(lambda p: np.mean((np.tanh(x @ p["W"] + p["b"]) - t) ** 2), p, noise)
+    assert not report.findings
+    assert "No mistake that is known explains" in str(report)
+
+
+def test_rows_that_are_picked_several_times():
+    rng = np.random.default_rng(21)
+    index, t = np.array([0, 2, 2, 1, 0]), rng.standard_normal((5, 2))
+    p = {"E": rng.standard_normal((4, 3)), "W": rng.standard_normal((3, 2))}
+
+    def loss(p):
+        h = p["E"][index]
+        return np.mean((h @ p["W"] - t) ** 2)
+
+    h = p["E"][index]
+    d = (h @ p["W"] - t) / 5
+    rows = np.zeros((4, 3))
+    rows[index] += d @ p["W"].T
+    (finding,) = ag.check_backprop(loss, p, {"E": rows, "W": h.T @ d}).findings
+    assert finding.mistakes == (("repeated indices", ("E",)),)
+    assert finding.right.splitlines()[1] == "np.add.at(d_E, index, d_h)"
+    np.add.at(rows := np.zeros((4, 3)), index, d @ p["W"].T)
+    assert ag.check_backprop(loss, p, {"E": rows, "W": h.T @ d}).ok
+
+
+@pytest.mark.parametrize("name", ["labels index whole columns", "labels index records"])
+def test_labels_that_index_other_places(name):
+    rng = np.random.default_rng(22)
+    x, labels, p = rng.standard_normal((7, 4)), np.array([0, 1, 1, 0, 1, 0, 1]), {"W": rng.standard_normal((4, 3))}
+
+    def loss(p):
+        return -np.mean(np.log(softmax(x @ p["W"])[np.arange(7), labels]))
+
+    d = softmax(x @ p["W"])
+    if name == "labels index records":
+        d[labels] -= 1
+    else:
+        d[:, labels] -= 1
+    (finding,) = ag.check_backprop(loss, p, {"W": x.T @ d / 7}).findings
+    assert finding.mistakes[0][0] == name

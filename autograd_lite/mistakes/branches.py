@@ -10,12 +10,14 @@ Read next: `factors.py`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ..anatomy import Network
 from ..heads import times
 from ..program import Operation, Variable
+from ..rules.index import GETITEM, filled
 from ..sites import Delta, Edge, Forward, Overrides, Rule
 from .base import Mistake, Place, register
 
@@ -90,7 +92,9 @@ class FactorLost(Mistake):
                 constant = isinstance(m, Variable) and m not in network.replay.active
                 if constant and x in network.right.totals and x.shape == step.outputs[0].shape and m.shape:
                     edge = Edge(k, step.inputs.index(x))
-                    if edge in network.right.parts:
+                    maker = network.replay.makers.get(x)
+                    logarithm = maker is not None and network.operations[maker].primitive.called is np.log
+                    if edge in network.right.parts and not logarithm:  # nobody forgets the targets of t * log(p)
                         yield Place(x, edge, "factors", network.signature(x), m)
 
     def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
@@ -99,6 +103,43 @@ class FactorLost(Mistake):
     def sentence(self, place: Place) -> str:
         x, m = place.of.name, place.other.name
         return f"{x} is multiplied by {m} on the way forward, and not on the way back: d_{x} lacks that factor"
+
+
+@register
+class RowsAssigned(Mistake):
+    """d[i] += g for np.add.at(d, i, g): of an index that occurs several times the last one counts."""
+
+    name = "repeated indices"
+    rank = 3
+
+    def places(self, network: Network) -> Iterator[Place]:
+        for k, step in enumerate(network.operations):
+            x, *arrays = step.inputs
+            edge = Edge(k, 0)
+            if step.primitive is GETITEM and arrays and edge in network.right.parts and isinstance(x, Variable):
+                index = filled(step.settings["index"], tuple(network.values[each] for each in arrays))
+                times_read = np.zeros(x.shape)
+                np.add.at(times_read, index, 1)
+                if np.max(times_read, initial=0) > 1:
+                    yield Place(x, (edge, arrays), "indices", network.signature(x))
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        edge, arrays = place.part
+        step = network.operations[edge.operation]
+
+        def wrong(g: Any, *given: Any) -> Any:
+            found = np.zeros(place.of.shape, g.dtype)
+            found[filled(step.settings["index"], given)] += g
+            return found
+
+        return {edge: Rule((Delta(step.outputs[0]), *arrays), wrong)}
+
+    def sentence(self, place: Place) -> str:
+        x = place.of.name
+        return (
+            f"the same rows of {x} are picked several times, and d_{x}[index] += ... adds only once for each: "
+            f"np.add.at(d_{x}, index, ...) adds every time"
+        )
 
 
 @register

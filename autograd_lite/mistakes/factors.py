@@ -129,6 +129,7 @@ class AnyFactor(Mistake):
 
     name = "some factor"
     rank = 9
+    size = True
     free = True
     usual = -0.03
     weight: ClassVar[float] = 1.3

@@ -291,6 +291,23 @@ class TargetForgotten(LossMistake):
         return f"the error is {p} instead of {p} - {t}: the target is left out, as in the derivative of {p} ** 2"
 
 
+@register
+class ActivationTwice(LossMistake):
+    """The activation of the output, which is one already."""
+
+    name = "activation of the output once more"
+    rank = 3
+    activations = ("sigmoid", "tanh", "softmax")
+
+    def wrong(self, head: Head, p: Any, t: Any, z: Any) -> Any:
+        again = activate(head.activation, p, head.axis)
+        return through(head.loss, head.activation, again, again - t, z, head.axis)
+
+    def sentence(self, place: Place) -> str:
+        p, kind = output_name(place), place.part.activation
+        return f"the {kind} is applied twice in the hand-written pass: {p} comes from a {kind} already"
+
+
 class Slope:
     """The slope of a function that is not there."""
 

@@ -146,9 +146,11 @@ class MaskOfAnotherLayer(SlopeMistake):
     def at(self, network: Network, part: Activation) -> Iterator[Place]:
         if len(network.last) > 1:
             return  # copies of a loop: each has its own
-        for each in network.activations:
-            if each is not part and each.kind == part.kind and each.y.shape == part.y.shape:
-                yield Place(part.z, part, part.kind, network.signature(part.y), each.y, also=(part.y.name,))
+        others = [each.y for each in network.activations if each.kind == part.kind]
+        data = [each.product.x for each in network.layers if each.product.x not in network.replay.active]
+        for other in dict.fromkeys([*others, *(data if part.kind != "relu" else [])]):
+            if other is not part.y and other.shape == part.y.shape:
+                yield Place(part.z, part, part.kind, network.signature(part.y), other, also=(part.y.name,))
 
     def reads(self, place: Place) -> tuple[Read, ...]:
         return Delta(place.part.y), place.other, place.part.z

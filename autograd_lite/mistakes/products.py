@@ -136,6 +136,27 @@ class InputForgotten(Mistake):
 
 
 @register
+class InputNotTransposed(Mistake):
+    """x @ d for x.T @ d; it needs as many records as units."""
+
+    name = "input not transposed"
+    rank = 3
+
+    def places(self, network: Network) -> Iterator[Place]:
+        for each in network.products:
+            x, y = each.x.shape, each.y.shape
+            if len(x) == len(y) == 2 and each.w is each.parameter and (x if each.left else y)[0] == x[1]:
+                yield weight_place(network, each)
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        part: Product = place.part
+        return {part.weight: Rule((part.x, Delta(part.y)), lambda x, d: x @ d if part.left else d @ x)}
+
+    def sentence(self, place: Place) -> str:
+        return f"the gradient of {place.of.name} takes {place.part.x.name} instead of its transpose"
+
+
+@register
 class DeltaOfWrongLayer(Mistake):
     """Another layer's delta, or the delta before the slope, in the outer product."""
 

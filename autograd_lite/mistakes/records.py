@@ -191,6 +191,35 @@ class BiasForgotten(Mistake):
         return f"the bias {place.of.name} is forgotten in the hand-written forward pass: {y} is computed without it"
 
 
+@register
+class AveragedFirst(Mistake):
+    """The mean input times the mean delta for the mean of the products."""
+
+    name = "averaged before the product"
+    rank = 5
+
+    def places(self, network: Network) -> Iterator[Place]:
+        for each in network.products:
+            if len(each.x.shape) == len(each.y.shape) == 2 and each.x.shape[0 if each.left else 1] > 1:
+                yield weight_place(network, each)
+
+    def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
+        part = place.part
+        axis = 0 if part.left else 1
+
+        def wrong(x: Any, d: Any) -> Any:
+            mean, total = np.mean(x, axis=axis, keepdims=True), np.sum(d, axis=axis, keepdims=True)
+            return turned(outer(mean, total, part.left), part)
+
+        return {part.weight: Rule((part.x, Delta(part.y)), wrong)}
+
+    def sentence(self, place: Place) -> str:
+        return (
+            f"the gradient of {place.of.name} is the mean input times the mean delta, where each record's input "
+            "belongs to its own delta: multiply first, then average"
+        )
+
+
 # ---- one record of many --------------------------------------------------------------------------------------------
 
 
