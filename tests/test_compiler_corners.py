@@ -33,6 +33,7 @@ FLAGS = np.array([True, False])
         (lambda x: np.sum(x).astype(np.float32), X),
         (lambda x: (x * 2).astype(int) + 1, X),
         (lambda x: np.copy((x + 1).T) * 2, X),
+        (lambda x: np.transpose(x[None] @ x.T) * 1.5, X),
         (lambda x: (np.copy(x), np.copy(x)), X),
         (lambda x: x * np.array(2.0), X.astype(np.float32)),
         (lambda x: np.array(2.0) - x * np.array(3), X),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +31,7 @@ def _subjects(monkeypatch: pytest.MonkeyPatch) -> None:
     module.Holder = type("Holder", (), {"inner": (np.exp, x)})  # type: ignore[attr-defined]
     module.nested = (nn.Sequential(nn.Sequential(layer, nn.Linear(1, 1))), x)  # type: ignore[attr-defined]
     module.number = 3  # type: ignore[attr-defined]
+    module.silent = max  # type: ignore[attr-defined]
     module.needs = lambda rng, size: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "subjects", module)
 
@@ -99,6 +102,7 @@ def test_depth_folds(tmp_path: Path) -> None:
         (["subjects:pare"], "nearest name is 'pair'"),
         (["subjects:number"], "type int"),
         (["subjects:needs"], "needs rng, size"),
+        (["subjects:silent"], "does not tell its parameters"),
         (["subjects:layer"], "without example inputs"),
         (["subjects:pair", "-o", "x.jpg"], "must end in one of svg"),
         (["subjects:pair", "-o", "/dev/null/x.dot"], "cannot be written: File exists"),
@@ -116,3 +120,14 @@ def test_what_cannot_be_drawn_is_said_in_one_line(
     assert message in said
     assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("module", "words"), [("autograd_lite", "draw"), ("autograd_lite.rules", "np.exp")])
+def test_it_runs_as_a_command(
+    module: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, f"{module}.__main__", raising=False)
+    monkeypatch.setattr(sys, "argv", ["python", "--help"])
+    with contextlib.suppress(SystemExit):
+        runpy.run_module(module, run_name="__main__")
+    assert words in capsys.readouterr().out

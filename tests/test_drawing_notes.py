@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -264,6 +267,65 @@ def test_a_users_own_rule_is_shown() -> None:
     cube.def_rule(lambda g, y, x: g * 3 * x**2)
     operation = ag.trace(lambda x: cube(x), X).operations[0]
     assert local_derivatives(operation) == ["d_x = g * 3 * x ** 2"]
+
+
+def rule_in_words(g: Any, y: Any, x: Any) -> Any:
+    """Three times what arrives.
+
+    The rest is not told.
+    """
+    first = g * 3
+    return first
+
+
+def rule_without_words(g: Any, y: Any, x: Any) -> Any:
+    first = g * 3
+    return first
+
+
+def rule_of_one_line(g: Any, y: Any, x: Any) -> Any:
+    """What it returns is its formula."""
+    return 3 * g + 0 * x
+
+
+def rule_from(text: str, file: Path) -> Any:
+    """A rule that the interpreter read from a file which now holds something else."""
+    space: dict[str, Any] = {}
+    exec(compile(text, str(file), "exec"), space)
+    file.write_text("A report.\n")
+    return space["rule"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (rule_in_words, "d_x = three times what arrives"),
+        (rule_without_words, "d_x = rule_without_words(g, y, …)"),
+        (rule_of_one_line, "d_x = 3 * g + 0 * x"),
+        (functools.partial(rule_in_words), "d_x = partial"),
+        ("rule = lambda g, y, x: 3 * g", "d_x = <lambda>(g, y, …)"),
+        ("def rule(g, y, x):\n    return 3 * g", "d_x = rule(g, y, …)"),
+    ],
+)
+def test_a_rule_says_what_it_can_of_itself(rule: Any, told: str, tmp_path: Path) -> None:
+    @ag.primitive
+    def thrice(x: Any) -> Any:
+        return 3 * x
+
+    thrice.def_rule(rule_from(rule, tmp_path / "report.txt") if isinstance(rule, str) else rule)
+    (operation,) = ag.trace(lambda x: thrice(x), X).operations
+    assert local_derivatives(operation) == [told]
+
+
+def test_a_function_that_does_not_tell_its_parameters_is_drawn() -> None:
+    def total(x: Any) -> Any:
+        return summed(x)
+
+    summed = ag.primitive(operator.methodcaller("sum"))
+    summed.def_rule(lambda g, y, x: g * np.ones(x.shape))
+    with pytest.raises(ValueError, match="signature"):
+        inspect.signature(summed.function)
+    assert labels(ag.draw(total, X))["total"] == ["total", "methodcaller x", "float64[]"]
 
 
 # ---- verdicts ----

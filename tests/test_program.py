@@ -437,6 +437,12 @@ def test_verify_finds_a_broken_program() -> None:
     wrong = replace(first, outputs=(replace(first.outputs[0], dtype=np.dtype(np.float32)),))
     with pytest.raises(ValueError, match=r"its inputs give float64\[4, 5\]"):
         replace(program, operations=(wrong,)).verify(*weights())
+    twin = replace(program.inputs[1], name=program.inputs[0].name)
+    with pytest.raises(ValueError, match="two inputs share a name"):
+        replace(program, inputs=(program.inputs[0], twin)).verify()
+    narrow = ag.trace(lambda x: np.add(x, 1, dtype=np.float32), X)
+    narrow.verify()  # which dtype a setting gives is not known without arguments
+    narrow.verify(X)
     with pytest.raises(ValueError, match="output xor is never defined"):
         replace(program, operations=(first, *rest[:-1])).verify()
 
