@@ -171,15 +171,14 @@ def _written(program: Any, target: str) -> str:
     output = program.outputs[0]
     if not isinstance(output, Variable):
         return f"{target} = {output}"
-    inner = [y for each in program.operations for y in each.outputs if y is not output]
+    made = [y for each in program.operations for y in each.outputs]
+    inner = [y for y in made if y is not output]
     names = distinct(["s"] * len(inner), [each.name for each in (*program.inputs, *program.captured)])
-    program = renamed(program, {y: replace(y, name=name, given=False) for y, name in zip(inner, names, strict=True)})
+    new = dict(zip(inner, names, strict=True)) | ({output: target} if output in made else {})
+    program = renamed(program, {y: replace(y, name=name, given=False) for y, name in new.items()})
     written = Written(program)
-    rows = [*written.lines.values()]
-    for operation in program.operations:
-        own = operation.outputs[0] is output
-        rows += [re.sub(rf"\b{output.name}\b", target, row) if own else row for row in written.statements(operation)]
-    if not any(output in operation.outputs for operation in program.operations):
+    rows = [*written.lines.values(), *(row for each in program.operations for row in written.statements(each))]
+    if output not in made:
         rows.append(f"{target} = {written.text(output)}")
     rows = [_HELPER.sub(r"\1(", row) for row in rows]
     return "\n".join(rows) if len(rows) <= _MOST and max(map(len, rows)) <= _LONGEST else ""
@@ -187,7 +186,7 @@ def _written(program: Any, target: str) -> str:
 
 def _with_numbers(state: Rewriter, operation: Operation) -> Operation:
     """An operation as people write it: a number for a constant that is the same everywhere, as the slope of a sum,
-    and an axis alone for one in a tuple."""
+    six digits of a fitted one, and an axis alone for one in a tuple."""
     inputs = list(operation.inputs)
     for i, each in enumerate(inputs):
         if isinstance(each, Variable) and each in state.values and not each.given and operation.primitive.elementwise:
@@ -196,6 +195,7 @@ def _with_numbers(state: Rewriter, operation: Operation) -> Operation:
             fits = rest and np.broadcast_shapes(*rest) == operation.outputs[0].shape
             if fits and array.size and array.dtype.kind == "f" and np.all(array == array.flat[0]):
                 inputs[i] = float(array.flat[0])
+    inputs = [float(f"{each:.6g}") if isinstance(each, float) else each for each in inputs]
     settings = dict(operation.settings)
     if isinstance(settings.get("axis"), tuple) and len(settings["axis"]) == 1:
         settings["axis"] = settings["axis"][0]

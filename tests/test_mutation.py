@@ -154,6 +154,19 @@ def test_the_lines_of_every_exercise_compute_what_they_say():
     assert seen >= {"d_z2", "d_a1", "d_z1", "d_W1", "d_W2", "d_b1"}
 
 
+def test_every_exercise_can_be_set_where_values_have_no_names():
+    def cross_entropy(p):
+        o = sigmoid(X @ p["w"] + p["c"])
+        return -np.mean(T[:, 0] * np.log(o) + (1 - T[:, 0]) * np.log(1 - o))
+
+    p = {"w": P["W1"][:, 0], "c": np.array(0.2)}
+    program = ag.trace(cross_entropy, p)
+    found = list(exercises(program))
+    assert len(found) > 20
+    lines = {ag.mutate(program, *each).right for each in found}
+    assert any(each.startswith("d_w = ") for each in lines)
+
+
 def test_a_mistake_itself_will_do_and_what_is_no_array_stays_what_it_is():
     def scaled_loss(p):
         return loss({name: p[name] for name in P}) * p["times"]
