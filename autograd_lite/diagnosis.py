@@ -70,6 +70,7 @@ def diagnose(
         if (
             name not in told
             and variable is not None
+            and entry.manual.size
             and np.all(np.isfinite(entry.manual))
             and np.all(np.isfinite(entry.generated))
         ):

@@ -243,7 +243,7 @@ class PenaltyOfAnotherSize(PenaltyMistake):
     rank = 5
     free = True
     usual = 0.1
-    weight = 1.1
+    weight = 1.32  # of a single number, some factor is named first
 
     def overrides(self, network: Network, place: Place, c: float = 1.0) -> Overrides:
         right = network.replay.rule(place.other.edge)
