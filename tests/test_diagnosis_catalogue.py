@@ -135,3 +135,30 @@ def test_half_of_the_binary_cross_entropy() -> None:
     ((name, sentence), *_) = told(loss, {"W": -X.T @ (T * (1 - o))}, params=params)
     assert name == "half of the cross-entropy"
     assert "is -T * (1 - o): the term (1 - T) * log(1 - o) of the loss is left out" in sentence
+
+
+# ---- what nothing explains, with what was handed over beside it ----
+
+
+def test_deltas_that_are_right_say_that_the_mistake_is_not_before_them() -> None:
+    params = {"W": P["W3"]}
+
+    def loss(p: Any) -> Any:
+        z = X @ p["W"]
+        o = sigmoid(z)
+        return np.mean((o - T) ** 2)
+
+    o = sigmoid(X @ params["W"])
+    delta = 2 * (o - T) / T.size * o * (1 - o)
+    report = ag.check_backprop(loss, params, {"W": RNG.standard_normal((N, 2)), "z": delta})
+    assert [name for name in ("W", "z") if report[name].ok] == ["z"]
+    told = "No mistake that is known explains 'W'. The deltas that you gave are as expected."
+    assert any(told in each for each in report.notes)
+
+
+def test_a_parameter_that_the_loss_does_not_use_has_no_gradient() -> None:
+    params = {**P, "unused": np.ones(3)}
+    right = {**by_hand(np.tanh), "unused": np.zeros(3)}
+    assert ag.check_backprop(loss_of(np.tanh), params, right).ok
+    report = ag.check_backprop(loss_of(np.tanh), params, {**right, "unused": np.ones(3)})
+    assert [name for name in params if not report[name].ok] == ["unused"]
