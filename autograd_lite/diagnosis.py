@@ -58,7 +58,9 @@ def diagnose(
     try:
         network = understood(report, loss_fn, params)
     except (TypeError, RuntimeError, ValueError, NotImplementedError) as error:
-        report.notes.append(f"There is no diagnosis, for the loss could not be traced: {error}")
+        lost = "freeze this value" in str(error)  # what the loss computes from a plain number has no gradient
+        lacking = ", and the generated gradients may lack what goes through a plain number" * lost
+        report.notes.append(f"There is no diagnosis{lacking}, for the loss could not be traced: {error}")
         return None
     if previous is not None:
         network.replay.stale = _before(network, recorded(previous, (params,), differentiate=True), params)

@@ -471,6 +471,7 @@ def test_a_loss_that_cannot_be_traced_is_still_compared():
     report = ag.check_backprop(loss, P, manual)
     assert [name for name, entry in report.entries.items() if not entry.ok] == ["W1", "b1"]
     assert any("There is no diagnosis" in note for note in report.notes)
+    assert any("generated gradients may lack what goes through a plain number" in note for note in report.notes)
 
 
 # ---- the rest --------------------------------------------------------------------------------------------------------
