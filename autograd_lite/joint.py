@@ -219,7 +219,10 @@ class _Again:
         taken = {each.name for each in self._variables(program)} | {called(each.primitive) for each in found.operations}
         given = {f"d_{each.name}" for each in self._variables(program) if each.given}
         for each, name in zip(rest, distinct((each.name for each in rest), taken), strict=True):
-            new[each] = replace(each, name=name, label=name, given=name in given, requires_grad=False)
+            named = (
+                name in given and each not in found.values
+            )  # a gradient that is a constant is no array of the user's
+            new[each] = replace(each, name=name, label=name, given=named, requires_grad=False)
         return new
 
     @staticmethod

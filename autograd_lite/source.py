@@ -271,7 +271,7 @@ class _Printer:
         shared = maker is None or maker.primitive.view or each in seen
         seen.add(each)
         name = self.written.text(each)
-        return f"np.array({name})" if shared else name
+        return f"np.array({name})" if shared and not name.startswith(("np.array(", "np.zeros(")) else name
 
 
 def _top_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:

@@ -188,6 +188,7 @@ def test_the_order_of_memory_is_no_part_of_a_program(f: Callable[..., Any]) -> N
         (ValueError, lambda: np.piecewise(ag.tensor(V), [V > 0], [1.0, 2.0, 3.0])),
         (TypeError, lambda: ag.tensor(V).astype("U3")),
         (TypeError, lambda: ag.tensor(V) + [[ag.tensor(1.0)]]),
+        (NotImplementedError, lambda: np.exp(ag.tensor(V, requires_grad=True), where=V > 0)),
         (NotImplementedError, lambda: np.pad(ag.tensor(V), 1, lambda *_: None)),
         (ZeroDivisionError, lambda: np.average(ag.tensor(V), weights=np.zeros(3))),
         (TypeError, lambda: np.int64(ag.tensor(V, requires_grad=True))),
@@ -209,6 +210,17 @@ def test_what_numpy_refuses_is_refused(error: type[Exception], f: Callable[[], A
 def test_what_makes_plain_arrays_says_what_to_write(words: str, f: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match=words):
         f(ag.tensor(V, requires_grad=True))
+
+
+def test_where_everything_is_computed_there_is_nothing_to_leave_out() -> None:
+    gradient = ag.grad(lambda x: np.sum(np.exp(x, where=True) * np.sum(x, where=True)))(V)
+    np.testing.assert_allclose(gradient, np.exp(V) * V.sum() + np.exp(V).sum(), rtol=1e-14)
+
+
+@pytest.mark.skipif(not hasattr(np, "unstack"), reason="NOT TESTED: np.unstack is new in NumPy 2.1")
+def test_an_array_without_axes_is_not_unstacked() -> None:
+    with pytest.raises(ValueError, match="without axes"):
+        np.unstack(ag.tensor(2.0))
 
 
 def test_a_primitive_without_rules_is_what_it_is_made_of() -> None:

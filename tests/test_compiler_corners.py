@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -54,6 +54,20 @@ def test_a_program_has_no_keywords_of_its_own() -> None:
     fast = ag.compile(lambda x, *, scale: x * scale)
     with pytest.raises(TypeError, match="pass scale by position: what is compiled has no keywords"):
         fast(X, scale=2.0)
+
+
+class Parts(NamedTuple):
+    total: Any
+    rows: Any
+
+
+def test_named_tuples_come_back_as_they_are() -> None:
+    fast = ag.compile(lambda x: {"parts": Parts(np.sum(x), [x * 2])})
+    for x in (X, X + 1):
+        found = fast(x)["parts"]
+        assert type(found) is Parts
+        np.testing.assert_allclose(found.total, x.sum(), rtol=1e-14)
+        np.testing.assert_array_equal(found.rows[0], 2 * x)
 
 
 # ---- what differs from trace to trace ----

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import autograd_lite as ag
+import nn
 
 N = 4
 RNG = np.random.default_rng(3)
@@ -135,6 +136,40 @@ def test_half_of_the_binary_cross_entropy() -> None:
     ((name, sentence), *_) = told(loss, {"W": -X.T @ (T * (1 - o))}, params=params)
     assert name == "half of the cross-entropy"
     assert "is -T * (1 - o): the term (1 - T) * log(1 - o) of the loss is left out" in sentence
+
+
+# ---- networks in other words ----
+
+
+def test_a_relu_by_its_name_and_weights_that_are_a_product() -> None:
+    params = {"A": P["W1"][:, :2], "B": P["W2"][:2], "W": P["W3"]}
+
+    def loss(p: Any) -> Any:
+        z = X @ (p["A"] @ p["B"])
+        a = nn.functional.relu(z)
+        o = a @ p["W"]
+        return np.sum((o - T) ** 2)
+
+    z = X @ (params["A"] @ params["B"])
+    a = relu(z)
+    d = 2 * (a @ params["W"] - T)
+
+    def by_hand(mask: Any) -> dict[str, Any]:
+        weights = X.T @ (d @ params["W"].T * mask)
+        return {"A": weights @ params["B"].T, "B": params["A"].T @ weights, "W": a.T @ d}
+
+    assert ag.check_backprop(loss, params, by_hand(z > 0)).ok
+    name, sentence = told(loss, by_hand(1.0), params=params)[0]
+    assert name == "slope missing"
+    assert "the mask of the relu is missing: d_z has to be 0 wherever z is not positive" in sentence
+
+
+def test_where_the_loss_is_least_every_gradient_is_zero() -> None:
+    params = {"W": P["W3"]}
+    least = X @ P["W3"]
+    report = ag.check_backprop(lambda p: np.sum((X @ p["W"] - least) ** 2), params, {"W": np.zeros((N, 2))})
+    assert report.ok
+    assert not ag.check_backprop(lambda p: np.sum((X @ p["W"] - least) ** 2), params, {"W": least}).ok
 
 
 # ---- what nothing explains, with what was handed over beside it ----

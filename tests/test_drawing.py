@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -423,6 +425,26 @@ def test_png_without_dot_names_what_to_install(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(RuntimeError, match="cairosvg"):
         ag.draw(xor, *weights()).save(tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("form", "begins"), [("png", b"\x89PNG\r\n\x1a\n"), ("pdf", b"%PDF-")])
+def test_without_dot_cairosvg_makes_the_other_formats(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str, begins: bytes
+) -> None:
+    try:
+        importlib.import_module("cairosvg")
+    except (ImportError, OSError) as error:
+        pytest.skip(f"NOT TESTED: cairosvg or the cairo library is not installed ({error})")
+    without_dot(monkeypatch)
+    graph = ag.draw(xor, *weights())
+    graph.save(tmp_path / f"x.{form}")
+    content = (tmp_path / f"x.{form}").read_bytes()
+    assert content.startswith(begins)
+    if form == "png":  # twice as fine as the picture, whose points are 4/3 of a pixel
+        found = re.search(r'<svg width="(\d+)pt" height="(\d+)pt"', graph.svg())
+        assert found is not None
+        size = struct.unpack(">II", content[16:24])
+        assert size == pytest.approx([int(each) * 4 / 3 * 2 for each in found.groups()], abs=3)
 
 
 def test_the_program_dot_is_preferred_and_its_complaint_is_passed_on(

@@ -182,6 +182,15 @@ def methods_of_containers() -> Case:
     return lambda x: x * get("p") * at(0), [lambda: table.update(p=3.0), lambda: first.__setitem__(0, 5.0)]
 
 
+def kinds_of_numbers() -> Case:
+    k: list[Any] = [1, np.float32(1)]
+
+    def f(x: Any) -> Any:
+        return x * (2 if type(k[0]) is int else 3) * (2 if type(k[1]) is np.float32 else 3)
+
+    return f, [lambda: k.__setitem__(0, 1.0), lambda: k.__setitem__(1, np.float64(1))]
+
+
 def nested_containers() -> Case:
     n: Any = {"a": [{"b": np.ones(3)}]}
     changes = [
@@ -307,8 +316,8 @@ def modules() -> Case:
 
 CASES = [
     an_object, class_attributes, classes_themselves, operators, slots, descriptors, dynamic_attributes, containers,
-    methods_of_containers, nested_containers, functions, global_names, cells, empty_cells, cached_properties,
-    primitives, arrays, enumerations, modules,
+    methods_of_containers, kinds_of_numbers, nested_containers, functions, global_names, cells, empty_cells,
+    cached_properties, primitives, arrays, enumerations, modules,
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import operator
 from collections import namedtuple
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,6 +91,52 @@ def part_two() -> Any:
 
     part.def_rule(lambda g, y, x: part(g))
     return part
+
+
+def test_many_arguments_stand_on_lines_of_their_own() -> None:
+    def loss(
+        first_layers_weights, first_layers_bias, second_layers_weights, second_layers_bias, penalty_of_the_weights
+    ):
+        hidden = first_layers_weights * second_layers_weights + first_layers_bias
+        return np.sum(hidden * penalty_of_the_weights + second_layers_bias)
+
+    text = round_trip(loss, (X, X + 1, X + 2, X + 3, X + 4), (0, 1, 2, 3, 4))
+    assert "def backprop(\n    first_layers_weights,\n    first_layers_bias,\n" in text
+    assert "np.array(np.array(" not in text
+
+
+def test_a_function_that_does_not_tell_its_parameters() -> None:
+    text = ag.backprop_source(operator.methodcaller("sum"), X)
+    assert "def backprop(x):" in text
+    value, gradient = text.function(X)
+    assert value == pytest.approx(X.sum())
+    np.testing.assert_array_equal(gradient, np.ones(4))
+
+
+def test_what_a_function_returns_may_be_its_argument_or_nothing_of_it() -> None:
+    value, gradient = ag.backprop_source(lambda x: x, np.array(2.0)).function(np.array(3.0))
+    assert (value, gradient) == (3.0, 1.0)
+    assert type(gradient) is np.ndarray
+    function = ag.backprop_source(lambda x: np.sum(np.ones_like(x)), X).function
+    value, gradient = function(X)
+    gradient += 1  # it is the caller's own
+    value, gradient = function(X)
+    assert value == 4
+    np.testing.assert_array_equal(gradient, np.zeros(4))
+
+
+@ag.primitive
+def doubled_twice(x):
+    y = x + x
+    return y, y
+
+
+doubled_twice.def_rule(lambda g, y, x: 2 * (g[0] + g[1]))
+
+
+def test_one_result_under_two_names_is_one_value() -> None:
+    text = round_trip(lambda x: np.sum(doubled_twice(x)[0] * doubled_twice(x)[1]), (X,))
+    assert text.count("x + x") == 1
 
 
 def test_two_functions_of_one_name_are_two_functions() -> None:
