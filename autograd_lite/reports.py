@@ -65,7 +65,7 @@ class Finding:
     def fix(self) -> str:
         """The right line, and the line as it was evidently written."""
         rows = [("right", self.right), ("yours", self.written)]
-        return "\n".join(f"{label}  {text}" for label, text in rows if text).replace("\n       ", "\n")
+        return "\n".join(f"{label}  {text}".replace("\n", "\n" + 7 * " ") for label, text in rows if text)
 
     def lines(self) -> Iterator[str]:
         """What a report says of it."""

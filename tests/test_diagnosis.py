@@ -1035,3 +1035,19 @@ def test_labels_that_index_other_places(name):
         d[:, labels] -= 1
     (finding,) = ag.check_backprop(loss, p, {"W": x.T @ d / 7}).findings
     assert finding.mistakes[0][0] == name
+
+
+def test_the_lines_of_a_fix_stand_below_one_another():
+    rng = np.random.default_rng(23)
+    x, t, p = rng.standard_normal((5, 3)), rng.standard_normal((5, 1)), {"W": rng.standard_normal((3, 1))}
+
+    def loss(p):
+        o = 1 / (1 + np.exp(-(x @ p["W"])))
+        return np.mean((o - t) ** 2)
+
+    o = 1 / (1 + np.exp(-(x @ p["W"])))
+    again = 1 / (1 + np.exp(-o))
+    report = ag.check_backprop(loss, p, {"W": x.T @ ((o - t) * again * (1 - again))})
+    right, *written = report["W"].fix.splitlines()
+    assert right == "right  d_z1 = d_o * (o * (1 - o))"
+    assert written == ["yours  s = sigmoid(o)", "       d_z1 = d_o * (s * (1 - s))"]
