@@ -19,9 +19,9 @@ Read next: `derivatives.py`, `anomaly.py`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from heapq import heappop, heappush
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -68,18 +68,16 @@ def make_seed(value: Any, gradient: Any, who: str) -> Any:
 
 def deliver(leaf: Node, gradient: Any) -> None:
     """Leave a gradient in a leaf's `.grad`, in memory that nobody else can reach, adding to what is there."""
-    if gradient.dtype.kind == "c":
+    if leaf.dtype.kind == "c":
         gradient = np.conj(gradient)
     if leaf.grad is not None:
         np.add(leaf.grad, gradient, out=leaf.grad)
-        return
-    if type(gradient) is not np.ndarray:
-        gradient = np.asarray(gradient)
     # A rule may hand on its g, an input or a view of one. If only the walk and this frame refer to an array, then the
     # last rule made it, and it can belong to this leaf.
-    if gradient.base is not None or sys.getrefcount(gradient) > _ONLY_THE_WALKS:
-        gradient = gradient.copy()
-    leaf.grad = gradient
+    elif type(gradient) is np.ndarray and gradient.base is None and getrefcount(gradient) <= _ONLY_THE_WALKS:
+        leaf.grad = gradient
+    else:
+        leaf.grad = np.array(gradient, order="C")
 
 
 def walk(
@@ -100,7 +98,7 @@ def walk(
     if thread.mode.anomaly:
         mark(history(root))
     table: dict[Node, Any] = {}
-    waiting: list[tuple[int, Node]] = []
+    waiting: list[tuple[float, Node]] = []
     node: Any = root
     parent: Any
     g = seed
@@ -114,8 +112,9 @@ def walk(
             found(node, g)
         else:
             inputs = node.inputs
+            when = node.when
             for leaf in node.guards:
-                if leaf.when > node.when or leaf.guard is not None:
+                if leaf.when > when or leaf.guard is not None:
                     _check_unchanged(node, leaf)
             if inputs is None:
                 raise _freed(node)
@@ -130,6 +129,8 @@ def walk(
             parents = node.parents
             joint = None
             if primitive.joint is not None:
+                if primitive.folded and not freeing:
+                    y = [*y]  # of a row, whose rule uses up the list as it goes
                 if primitive.asks_wanted:
                     wants = node.plan.wants if wanted is None else [parent in wanted for parent in parents]
                     if settings:
@@ -155,13 +156,13 @@ def walk(
                         result = _collect(table.get(parent), node, result)
                     else:
                         result = fit(result, parent, node, ends)
-                if parent is ahead:
+                if parent.primitive is None and parent.notes is None and wanted is None:
+                    found(parent, result)
+                elif parent is ahead:
                     ahead_g = ahead_g + result
                 elif table and parent in table:
                     if type(result) is not list:
                         table[parent] = table[parent] + result
-                elif parent.primitive is None and parent.notes is None and wanted is None:
-                    found(parent, result)
                 elif ahead is None and not waiting:
                     ahead, ahead_g = parent, result
                 else:
@@ -335,12 +336,12 @@ def _fill(node: Node, gradients: list[Any]) -> tuple[Any, ...]:
 
 
 def _references() -> int:
-    """What `sys.getrefcount` tells `deliver` of an array that only the walk knows: Pythons differ in it."""
+    """What `getrefcount` tells `deliver` of an array that only the walk knows: Pythons differ in it."""
     counts: list[int] = []
     negative = Primitive(np.negative, (lambda g, y, x: -g,))
     leaf = new_leaf(np.zeros(1), requires_grad=True)
     node = record(negative, negative.plan(1, 1), leaf.array, [leaf.array], [leaf], True, None, Mode(), 1)
-    walk(node, np.ones(1), lambda leaf, gradient: counts.append(sys.getrefcount(gradient)))
+    walk(node, np.ones(1), lambda leaf, gradient: counts.append(getrefcount(gradient)))
     return counts[0]
 
 

@@ -334,9 +334,9 @@ def _variable(name: str, names: Names, steps: list[Node], params: dict[str, Any]
     return known[name]
 
 
-def _first_uses(steps: list[Node]) -> dict[Node | None, int]:
+def _first_uses(steps: list[Node]) -> dict[Node | None, float]:
     """The clock at each node's first use: the later, the nearer to the loss."""
-    first: dict[Node | None, int] = {}
+    first: dict[Node | None, float] = {}
     for step in steps:
         for parent in step.parents:
             first.setdefault(parent, step.when)

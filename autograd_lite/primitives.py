@@ -37,6 +37,8 @@ _ALL = (1 << 62) - 1  # a rule that reads everything: bit 0 is the result, the i
 class Primitive:
     """A function with gradient rules: the unit that is recorded, walked, drawn, printed and compiled."""
 
+    folded = False  # whether a node of it stands for several operations (`rows.py`)
+
     def __init__(
         self,
         function: Callable[..., Any],

@@ -190,21 +190,21 @@ class Node:
         "written",
     )  # fmt: skip
     primitive: Any  # the Primitive that ran, None for a leaf: whoever reads more of it knows which it has
-    parents: tuple[Node | None, ...]
+    parents: Sequence[Node | None]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     requires_grad: bool
     live: bool
     name: str | None
-    when: int
+    when: float
     grad: Array | None
     notes: dict[str, Any] | None
     # of an operation alone
-    inputs: tuple[Any, ...] | None
+    inputs: Sequence[Any] | None
     settings: dict[str, Any] | None
     value: Any
     plan: Plan
-    guards: tuple[Node, ...]
+    guards: Sequence[Node]
     _code: CodeType
     _instruction: int
     _scope: tuple[str, ...]
@@ -364,12 +364,20 @@ def _guard(
     return tuple(guards)
 
 
+def unfold(node: Node) -> None:
+    """Before a history is looked at: put the operations of a row (`rows.py`) in the place of the node of them all."""
+    if node.primitive is not None and node.primitive.folded:
+        node.primitive.unfold(node)
+
+
 def history(root: Node) -> list[Node]:
     """Every node that `root` was computed from, oldest first, `root` last."""
     seen = {root: True}  # a dictionary, because the order of a set differs from run to run
     stack = [root]
     while stack:
-        for parent in stack.pop().parents:
+        node = stack.pop()
+        unfold(node)
+        for parent in node.parents:
             if parent is not None and parent not in seen:
                 seen[parent] = True
                 stack.append(parent)

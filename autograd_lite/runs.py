@@ -22,7 +22,7 @@ import numpy as np
 from .backward import walk
 from .boundary import numbers
 from .primitives import PICK
-from .recording import Array, Node, new_leaf, switched, thread, tick
+from .recording import Array, Node, new_leaf, switched, thread, tick, unfold
 from .rules.shape import COPY
 from .tensors import Tensor, constant, wrap
 from .trees import Structure, flatten, paths, unflatten
@@ -77,6 +77,7 @@ def behind(results: list[Node], start: int, outer: Callable[[Node], bool]) -> tu
             continue
         seen.add(node)
         if node.primitive is not None and node.when > start:
+            unfold(node)
             inside.append(node)
             waiting.extend(node.parents)
         elif outer(node):

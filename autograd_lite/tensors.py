@@ -400,9 +400,18 @@ def _leaf(array: Array, requires_grad: bool, name: str | None = None, kind: type
 
 def constant(array: Array) -> Tensor:
     """A tensor around an array that this library owns: no copy, no gradient."""
+    node = Node()
+    node.primitive = None
+    node.parents = ()
+    node.array = array
+    node.shape = array.shape
+    node.dtype = array.dtype
+    node.requires_grad = node.live = False
+    node.name = node.grad = node.guard = node.written = node.notes = None
+    node.when = tick()
     result = _new(Tensor)
     result._data = array
-    result._node = new_leaf(array)
+    result._node = node
     result._view = None
     return result
 

@@ -21,7 +21,7 @@ from .boundary import numbers
 from .naming import Names, Witness, distinct, identifier
 from .primitives import PICK
 from .program import UNKNOWN, Operation, Program, Variable
-from .recording import Array, Node, Recorded, describe_line, new_leaf, switched, tick, users_frame
+from .recording import Array, Node, Recorded, describe_line, new_leaf, switched, tick, unfold, users_frame
 from .rendering import called
 from .tensors import Tensor, wrap
 from .trees import Structure, flatten, paths, unflatten
@@ -272,6 +272,7 @@ def _steps(roots: Iterable[Node]) -> dict[Node, _Step]:
         node = waiting.pop()
         if node.primitive is None or node in found:
             continue
+        unfold(node)
         inputs = [UNKNOWN] * len(node.parents) if node.inputs is None else node.inputs
         step = found[node] = _Step(
             [operand(value) if parent is None else parent for parent, value in zip(node.parents, inputs, strict=True)],

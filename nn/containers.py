@@ -12,9 +12,9 @@ from itertools import groupby
 from typing import Any
 
 from autograd_lite.recording import thread
-from autograd_lite.tensors import binary
+from autograd_lite.rows import Row
 
-from .functional.dense import linear_relu, linear_sigmoid, linear_tanh
+from .functional.dense import linear, linear_relu, linear_sigmoid, linear_tanh
 from .layers import Linear, ReLU, Sigmoid, Tanh
 from .modules import Module, indented
 
@@ -86,11 +86,15 @@ class Sequential(_Row):
     def __init__(self, *modules: Any) -> None:
         self.names: list[str] | None = None
         self._planned: list[Module] = []
-        self._steps: list[tuple[Linear | None, Any]] = []
+        self._steps: list[Module | Row] = []
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             self.names = [str(name) for name in modules[0]]
             modules = tuple(modules[0].values())
         super().__init__(modules)
+
+    def __call__(self, x: Any) -> Any:
+        """Run `forward`, as every module does; with one argument alone a call costs less."""
+        return self._call_in_scope((x,), {}) if thread.mode.precise else self.forward(x)
 
     def forward(self, x: Any) -> Any:
         """The last module's result. A Linear and the activation after it are recorded as one operation, except in a
@@ -101,13 +105,16 @@ class Sequential(_Row):
             return x
         if self._planned != self.row:
             self._planned, self._steps = list(self.row), _steps(self.row)
-        for linear, step in self._steps:
-            if linear is None:
+        for step in self._steps:
+            if not isinstance(step, Row):
                 x = step(x)
-            elif linear.bias is None:
-                x = binary(step, x, linear.weight)
+                continue
+            y = step.record(x)
+            if y is None:
+                for link, layer in step.links:
+                    x = link(x, layer.weight) if layer.bias is None else link(x, layer.weight, layer.bias)
             else:
-                x = step(x, linear.weight, linear.bias)
+                x = y
         return x
 
     def __getstate__(self) -> dict[str, Any]:
@@ -144,15 +151,23 @@ class Sequential(_Row):
 _ACTIVATED: dict[type, Any] = {Sigmoid: linear_sigmoid, Tanh: linear_tanh, ReLU: linear_relu}
 
 
-def _steps(row: list[Module]) -> list[tuple[Linear | None, Any]]:
-    """What a Sequential calls: a module on x, or for a Linear with its activation one function of x and parameters."""
-    steps: list[tuple[Linear | None, Any]] = []
-    for before, module in zip([None, *row], row, strict=False):
+def _steps(modules: list[Module]) -> list[Module | Row]:
+    """What a Sequential calls: modules, and a Row in place of Linear layers that follow one another with their
+    activations."""
+    steps: list[Module | Row] = []
+    links: list[tuple[Any, Linear]] = []
+    for module in [*modules, None]:
         fused = _ACTIVATED.get(type(module))
-        if fused is None or type(before) is not Linear:
-            steps.append((None, module))
+        if type(module) is Linear:
+            links.append((linear, module))
+        elif fused is not None and links and links[-1][0] is linear:
+            links[-1] = fused, links[-1][1]
         else:
-            steps[-1] = (before, fused)
+            if links:
+                steps.append(Row("nn.Sequential", links))
+                links = []
+            if module is not None:
+                steps.append(module)
     return steps
 
 

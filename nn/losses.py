@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from autograd_lite.recording import thread
+from autograd_lite.tensors import binary
+
 from . import functional as F
 from .functional.losses import MSE
 from .modules import Buffer, Module
@@ -26,6 +29,10 @@ class _Loss(Module):
         # The default is left out of the call: a call without settings is the fastest.
         self.settings: dict[str, Any] = {} if reduction == "mean" else {"reduction": reduction}
 
+    def __call__(self, input: Any, target: Any) -> Any:
+        """Run `forward`, as every module does; with its two arguments alone a call costs less."""
+        return self._call_in_scope((input, target), {}) if thread.mode.precise else self.forward(input, target)
+
 
 class MSELoss(_Loss):
     """The mean squared error.
@@ -37,7 +44,7 @@ class MSELoss(_Loss):
 
     def forward(self, input: Any, target: Any) -> Any:
         """The loss of a prediction."""
-        return MSE[self.reduction](input, target)
+        return binary(MSE[self.reduction], input, target)
 
 
 class L1Loss(_Loss):

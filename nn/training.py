@@ -101,4 +101,5 @@ class TrainStep:
         self.optimizer.zero_grad()
         loss = self.loss_fn(self.model(x), y)
         loss.backward()
-        return float(loss.item())
+        value: float = loss._data.item()
+        return value

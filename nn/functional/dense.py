@@ -24,37 +24,34 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     >>> linear(np.ones((5, 2)), np.ones((3, 2)), np.zeros(3)).shape
     (5, 3)
     """
-    if weight.ndim == 2 and input.ndim == 2 and input.shape[1] == weight.shape[1]:
-        # The same product as @, and up to five times as fast where a matrix is thin; for many rows and a small weight,
-        # its transpose in memory order pays as well.
-        product = np.dot(input, weight.T.copy() if len(input) > weight.size else weight.T)
-    elif weight.ndim > 2 or input.ndim == 0 or input.shape[-1] != weight.shape[-1]:
+    try:
+        if input.ndim == 2 == weight.ndim:
+            # The same product as @, and up to five times as fast where a matrix is thin; for many rows and a small
+            # weight, its transpose in memory order pays as well.
+            product = np.dot(input, weight.T.copy() if len(input) > weight.size else weight.T)
+        elif weight.ndim > 2:
+            raise ValueError
+        else:
+            product = input @ weight.T
+    except ValueError:
         raise ValueError(
             f"linear: input of shape {input.shape} and weight {weight.shape}: the last axis of the input must be "
             f"in_features {weight.shape[-1]}."
-        )
-    else:
-        product = input @ weight.T
+        ) from None
     return product if bias is None else product + bias
 
 
-def _linear_input(g: Any, y: Any, x: Any, w: Any, b: Any = None) -> Any:
-    """g weight."""
+def _linear_rule(g: Any, y: Any, x: Any, w: Any, b: Any = None, *, wanted: Any) -> tuple[Any, ...]:
+    """g weight; g^T input, summed over the rows; g."""
+    if x.ndim == 2 == w.ndim:
+        return np.dot(g, w) if wanted[0] else None, np.dot(g.T, x) if wanted[1] else None, g
+    rows = np.reshape(x, (-1, x.shape[-1]))
     if w.ndim == 1:
-        return np.expand_dims(g, -1) * w
-    return np.dot(g, w) if g.ndim == 2 else g @ w
+        return np.expand_dims(g, -1) * w if wanted[0] else None, np.reshape(g, -1) @ rows if wanted[1] else None, g
+    return g @ w if wanted[0] else None, np.reshape(g, (-1, g.shape[-1])).T @ rows if wanted[1] else None, g
 
 
-def _linear_weight(g: Any, y: Any, x: Any, w: Any, b: Any = None) -> Any:
-    """g^T input, summed over the rows."""
-    if x.ndim == 2 and w.ndim == 2:
-        return np.dot(g.T, x)
-    if w.ndim == 1:
-        return np.reshape(g, -1) @ np.reshape(x, (-1, x.shape[-1]))
-    return np.reshape(g, (-1, g.shape[-1])).T @ np.reshape(x, (-1, x.shape[-1]))
-
-
-linear.def_rule(_linear_input, _linear_weight, lambda g, y, x, w, b=None: g)
+linear.def_rule(joint=_linear_rule)
 
 
 def _activated(
@@ -63,17 +60,14 @@ def _activated(
     """A linear map and its activation as one recorded operation; `inside` is the activation computed in its argument's
     own memory, and `through(g, y)` its rule."""
 
+    product = linear.function
+
     def activated(input: Any, weight: Any, bias: Any = None) -> Any:
-        z = linear.function(input, weight, bias)
+        z = product(input, weight, bias)
         return inside(z) if type(z) is np.ndarray else activation(z)
 
     def rule(g: Any, y: Any, x: Any, w: Any, b: Any = None, *, wanted: Any) -> tuple[Any, ...]:
-        delta = through(g, y)
-        return (
-            _linear_input(delta, y, x, w) if wanted[0] else None,
-            _linear_weight(delta, y, x, w) if wanted[1] else None,
-            delta,
-        )
+        return _linear_rule(through(g, y), y, x, w, wanted=wanted)
 
     activated.__name__ = f"linear_{name}"
     primitive = ag.primitive(activated)

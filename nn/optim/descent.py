@@ -40,9 +40,11 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        # The rate as arrays, by dtype: a small product with one takes half as long as with a number.
-        self._rate: Any = None
+        # The rate as an array for each dtype, since a small product with one takes half as long as with a number; and
+        # by parameter its values, an array to compute in, and the rate.
         self._rates: dict[str, Array] = {}
+        self._rate: Any = None
+        self._prepared: dict[Any, tuple[Array, Array, Array]] = {}
         super().__init__(
             params,
             {
@@ -64,25 +66,31 @@ class SGD(Optimizer):
                 super().step()
                 return
         # Plain descent spends less on arithmetic than on calls, so it does without the general loop's.
+        known = self._prepared
         for group in self.param_groups:
-            rates, known = self._rates, self._work
             if group["lr"] != self._rate:
                 self._rate = group["lr"]
-                rates.clear()
+                for rate in self._rates.values():
+                    rate[...] = self._rate
             for each in group["params"]:
                 node = each._node
                 gradient = node.grad
                 if gradient is not None:
-                    values = each._data
-                    char = values.dtype.char
-                    rate = rates.get(char)
-                    if rate is None:
-                        rate = rates[char] = np.array(self._rate, char)
-                    work = known.get(each)
-                    if work is None or work.dtype is not values.dtype:
-                        work = self.work(each)
+                    values, work, rate = known.get(each) or self._prepare(each)
+                    if values is not each._data:
+                        values, work, rate = self._prepare(each)
                     np.subtract(values, np.multiply(gradient, rate, work), values)
                     node.when = tick()
+
+    def _prepare(self, each: Any) -> tuple[Array, Array, Array]:
+        """A parameter's values, an array to compute in, and the rate."""
+        values = each._data
+        char = values.dtype.char
+        rate = self._rates.get(char)
+        if rate is None:
+            rate = self._rates[char] = np.array(self._rate, char)
+        self._prepared[each] = values, self.work(each), rate
+        return self._prepared[each]
 
     def update(self, values: Array, gradient: Array, work: Array, memory: dict[str, Any], group: Group) -> None:
         """One parameter's step."""
