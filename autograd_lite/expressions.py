@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .expansion import Helpers, constant_line, has_a_name, numpys_name, transplanted
+from .passes import FEW
 from .primitives import PRIMITIVES, Primitive
 from .program import BACKWARD, Operation, Program, Variable
 from .recording import Array
@@ -27,7 +28,6 @@ from .rules.shape import ASTYPE, COPY, DETACH
 
 _LONGEST = 60  # characters of an expression that may stand inside another
 _SHORT = 30  # characters of a constant that may
-_FEW = 32  # entries: a constant without a name is written out if it has no more
 _LEVELS = {
     "**": 8, "-{}": 7, "+{}": 7, "~{}": 7, "*": 6, "/": 6, "//": 6, "%": 6, "@": 6, "+": 5, "-": 5, "<<": 4, ">>": 4,
     "&": 3, "^": 2, "|": 1, "==": 0, "!=": 0, "<": 0, "<=": 0, ">": 0, ">=": 0,
@@ -55,7 +55,7 @@ def array_text(array: Array) -> str:
 
 def is_literal(variable: Variable, array: Array) -> bool:
     """Whether a captured value is written out: a constant that nobody holds under a name."""
-    return variable.kind == "constant" and not variable.given and (array.size <= _FEW or not array.any())
+    return variable.kind == "constant" and not variable.given and (array.size <= FEW or not array.any())
 
 
 def plainly(program: Program) -> Program:

@@ -22,6 +22,8 @@ from .recording import Node
 from .rewriting import Rewriter, renamed, result_form, rewrite, same
 from .rules.shape import DETACH
 
+FEW = 32  # entries: in text a constant without a name is written out if it has no more
+
 Pass: TypeAlias = Callable[[Program], Program]
 
 
@@ -92,10 +94,11 @@ def foldable(values: dict[Variable, Node], value: Any) -> bool:
     return value.kind == "constant" and not value.given and value in values and values[value].guard is None
 
 
-def fold_constants(program: Program) -> Program:
+def fold_constants(program: Program, most: int | None = None) -> Program:
     """Compute what depends on constants alone, once and for all; 0-dimensional results become plain numbers.
 
-    A captured array that the user holds under a name is no constant here: it may change.
+    A captured array that the user holds under a name is no constant here: it may change. With `most`, results of more
+    entries are left as they are computed, but for zeros: in text that is shorter.
 
     >>> import numpy as np, autograd_lite as ag
     >>> program = ag.trace(ag.grad(lambda x: np.mean(x * 3)), np.ones(2))
@@ -113,8 +116,12 @@ def fold_constants(program: Program) -> Program:
             for key, each in operation.settings.items()
         }
         function = operation.primitive.function
-        result = function(values, **settings) if operation.primitive.sequence else function(*values, **settings)
-        return state.constant(np.array(result), operation.outputs[0].name)
+        result = np.array(
+            function(values, **settings) if operation.primitive.sequence else function(*values, **settings)
+        )
+        if most is not None and result.size > most and result.any():
+            return operation
+        return state.constant(result, operation.outputs[0].name)
 
     return dead_code(rewrite(program, visit))
 
@@ -155,7 +162,7 @@ def simplify(program: Program) -> Program:
 
 
 def shortened(program: Program) -> Program:
-    """All passes that are exact, until none of them finds anything: the program to print or to compile.
+    """All passes that are exact, until none of them finds anything: the program to print.
 
     >>> import numpy as np, autograd_lite as ag
     >>> program = ag.trace(ag.value_and_grad(lambda x: np.sum(x * x)), np.ones(2))
@@ -166,7 +173,7 @@ def shortened(program: Program) -> Program:
     count = len(program.operations) + 1
     while len(program.operations) < count:
         count = len(program.operations)
-        program = simplify(fold_constants(common_subexpressions(program)))
+        program = simplify(fold_constants(common_subexpressions(program), FEW))
     return program
 
 
