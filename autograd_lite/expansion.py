@@ -14,7 +14,7 @@ import dis
 import inspect
 import math
 import sys
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from types import CodeType, FunctionType
@@ -165,24 +165,26 @@ def _inlined(state: Rewriter, operation: Operation, inner: Program) -> Any:
 # ---- code that is copied ---------------------------------------------------------------------------------------------
 
 
-def transplanted(primitive: Primitive, helpers: Helpers) -> str:
-    """Put the code of an operation that cannot be traced among the helpers, after what it uses; give back its name."""
+def transplanted(primitive: Primitive, helpers: Helpers, taken: Iterable[str]) -> str:
+    """Put the code of an operation that cannot be traced among the helpers, after what it uses; give back its name,
+    which is none of those that are taken."""
     function = primitive.function
     if not isinstance(function, FunctionType):
         raise NotImplementedError(f"backprop_source: {primitive.label} has no Python code that could be printed.")
-    name = next(distinct([f"_{primitive.name}"], helpers))
+    name = next(distinct([f"_{primitive.name}"], [*helpers, *taken]))
     _copied(function, name, helpers)
     return name
 
 
-def constant_line(value: Any, helpers: Helpers) -> str:
-    """The name of a named tuple that a setting holds (the sizes of windows, say): it gets a line, after its class."""
+def constant_line(value: Any, helpers: Helpers, taken: Iterable[str]) -> str:
+    """The name of a named tuple that a setting holds (the sizes of windows, say): it gets a line, after its class, and
+    a name that is none of those that are taken."""
     kind = type(value)
     name = next((name for name, (each, _) in helpers.items() if type(each) is kind and each == value), None)
     if name is None:
         if not _stands_for(kind.__name__, kind, helpers):
             _copied_class(kind, helpers)
-        name = next(distinct([kind.__name__.lower()], helpers))
+        name = next(distinct([kind.__name__.lower()], [*helpers, *taken]))
         helpers[name] = value, f"{name} = {value!r}"
     return name
 

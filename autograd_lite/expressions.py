@@ -95,6 +95,7 @@ class Written:
         self.program = program
         self._maker = {each: operation for operation in program.operations for each in operation.outputs}
         self._helpers: Helpers = {}
+        self._taken = [each.name for each in (*program.inputs, *program.captured, *self._maker)]
         self._named: dict[Any, str] = {}
         outputs = {each for each in program.outputs if isinstance(each, Variable)}
         uses = Counter(outputs)
@@ -143,7 +144,7 @@ class Written:
         """A value as it stands in an expression that binds as strongly as `level`."""
         if not isinstance(value, Variable):
             if hasattr(value, "_fields"):
-                return constant_line(value, self._helpers)
+                return constant_line(value, self._helpers, self._taken)
             shown = number_text(value)
             return f"({shown})" if shown.startswith("-") and level >= 6 else shown
         shown, own = self._texts.get(value, (value.name, _ATOM))
@@ -216,7 +217,7 @@ class Written:
         primitive = operation.primitive
         name = self._named.get(primitive)
         if name is None:
-            name = self._named[primitive] = transplanted(primitive, self._helpers)
+            name = self._named[primitive] = transplanted(primitive, self._helpers, self._taken)
         return name
 
 

@@ -225,6 +225,17 @@ def test_a_named_tuple_brings_its_class_once_with_what_that_uses() -> None:
     assert text.count(" = Window(start=") == 2
 
 
+def test_the_users_variables_hide_none_of_it() -> None:
+    def f(x: Any) -> Any:
+        window = x * 2
+        _thirds = thirds(window)
+        return np.sum(windowed(window, window=Window(0, 2)) * _thirds)
+
+    text = round_trip(f, (X,))
+    assert "_thirds = _thirds_1(window)" in text
+    assert "window_1 = Window(start=0, stop=2)" in text
+
+
 UNPRINTABLE = object()
 NOT_A_NUMBER = (math.nan,)
 
