@@ -85,8 +85,7 @@ def _mse(reduction: str) -> Any:
             raise _unlike("mse_loss", input, target)
         error = input - target
         if reduction != "none" and type(error) is np.ndarray and 0 < error.size <= _SMALL and error.dtype.char in "fd":
-            flat = error.reshape(-1)
-            total = np.dot(flat, flat)
+            total = np.vdot(error, error)
             if total == total:
                 return total / error.size if reduction == "mean" else total
         return reduced("mse_loss", np.square(error), reduction, target)
