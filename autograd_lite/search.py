@@ -293,7 +293,7 @@ class Search:
             scale = known[0]
         if self._contradicts(made, scale, hypothesis.start):
             return None
-        return Hypothesis(
+        new = Hypothesis(
             [(*way, made) for way in hypothesis.ways],
             overrides,
             gradients,
@@ -304,6 +304,7 @@ class Search:
             (*hypothesis.explained, target.name),
             hypothesis.unexplained,
         )
+        return new if target.informative or made.mistake.size or self._written(new) else None
 
     def _contradicts(self, made: Made, scale: float | None, start: Overrides) -> bool:
         """Whether a mistake alone would spoil a gradient that is right on a scale as it is."""
@@ -357,6 +358,7 @@ class Search:
             each
             for each in self.candidates
             if target.variable in each.touched and hypothesis.overrides.keys().isdisjoint(each.overrides)
+            if target.informative or not each.made.mistake.free  # with some coefficient any number comes out
         ]
         reach = sorted(reach, key=lambda each: each.made.cost)
         free = [each.made.mistake.free for each in reach]  # its coefficient is found when the other is in place
@@ -382,7 +384,7 @@ class Search:
     @staticmethod
     def _written(hypothesis: Hypothesis) -> bool:
         """Whether the coefficient of the last mistake is a number as people write them: of a pair that explains one
-        gradient, a number that had to be fitted would explain noise."""
+        gradient, or of one number, a coefficient that had to be fitted would explain noise."""
         made = hypothesis.ways[0][-1]
         scale = hypothesis.scale or 1.0
         forms = (made.c, 1 / made.c, made.c * scale, 1 / (made.c * scale)) if made.c else (0.0,)

@@ -1051,3 +1051,20 @@ def test_the_lines_of_a_fix_stand_below_one_another():
     right, *written = report["W"].fix.splitlines()
     assert right == "right  d_z1 = d_o * (o * (1 - o))"
     assert written == ["yours  s = sigmoid(o)", "       d_z1 = d_o * (s * (1 - s))"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_number_off_is_off_by_a_factor_and_no_more_is_claimed(seed):
+    rng = np.random.default_rng(seed)
+    x, t = rng.standard_normal((9, 3)), rng.integers(0, 2, (9, 1))
+    p = {"W": rng.standard_normal((3, 1)), "b": np.array([0.3])}
+
+    def loss(p):
+        o = 1 / (1 + np.exp(-(x @ p["W"] + p["b"])))
+        return -np.mean(t * np.log(o) + (1 - t) * np.log(1 - o))
+
+    d = (1 / (1 + np.exp(-(x @ p["W"] + p["b"]))) - t) / 9
+    manual = {"W": x.T @ d, "b": d.sum(axis=0) + rng.uniform(0.1, 1)}
+    (finding,) = ag.check_backprop(loss, p, manual).findings
+    assert finding.cause == "the gradient of b is off by a factor"
+    assert not finding.alternatives
