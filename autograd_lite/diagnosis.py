@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,11 @@ def diagnose(
     names = [each.name for each in targets]
     targets.sort(key=lambda each: not each.informative)  # any scale explains a single number: it waits for one
     with _Progress([each.name for each in targets]) as progress:
-        found = Search(network, targets, common, tick=progress.tick, written=report.sizes.written).run()
+        search = partial(Search, network, targets, common, tick=progress.tick, written=report.sizes.written)
+        first = search()
+        found = first.run()
+        if first.against_most(found):
+            found = search(fixed=True).run()
     Told(network, report, found, sorted(targets, key=lambda each: names.index(each.name))).tell()
     return found.scale if report.findings else None
 

@@ -292,13 +292,15 @@ def _first_not_finite(x: Array) -> str:
 
 def _common_scale(nearest: list[_Pair], sizes: Sizes) -> tuple[float, bool]:
     """The scale that most fitting pairs share, on a tie the plainest, then the one nearest the loss; and whether there
-    is any. A single number fits on every scale: it counts only where its scale is plain, or others agree with it."""
+    is any. A single number fits on every scale: it counts only where others agree with it, where its scale is 1, or
+    where there is nothing else and its scale is plain."""
     fitting = [pair for pair in nearest if pair.fits]
 
     def companions(pair: _Pair) -> int:
         return sum(abs(each.own - pair.own) <= (each.tolerance + pair.tolerance) * abs(pair.own) for each in fitting)
 
-    telling = [pair for pair in fitting if pair.informative or companions(pair) > 1 or sizes.plainness(pair.own) < ODD]
+    plain = 1 if any(pair.informative for pair in nearest) else ODD
+    telling = [p for p in fitting if p.informative or companions(p) > 1 or sizes.plainness(p.own) < plain]
     if not telling:
         return 1.0, False
     # max keeps the first of equals, which is the nearest

@@ -48,6 +48,7 @@ class Search:
         tick: Callable[[str], None] = lambda name: None,
         seconds: float = 2.5,
         written: Callable[[float], bool] = lambda scale: True,
+        fixed: bool = False,
     ) -> None:
         self.network = network
         self.replay = network.replay
@@ -55,6 +56,7 @@ class Search:
         self.common = common
         self.tick = tick
         self.written = written  # whether a scale is one as people write it
+        self.fixed = fixed  # whether the common scale is the only one
         self.deadline = time.perf_counter() + seconds
         self.noise = _noise(each.manual for each in targets)
         self.generated_noise = _noise(network.right.totals.get(each.variable, np.zeros(1)) for each in targets)
@@ -116,6 +118,13 @@ class Search:
         right, most = (len(self._right_on(each.scale or 1.0, each.start)) for each in (one, best))
         return math.isclose(best.scale, 1, rel_tol=1e-6) and right < most
 
+    def against_most(self, found: Hypothesis) -> bool:
+        """Whether it takes several mistakes and another scale, on which most gradients are wrong that are right."""
+        if self.common is None or found.scale is None or math.isclose(found.scale, self.common, rel_tol=1e-6):
+            return False
+        right, other = (len(self._right_on(scale, found.start)) for scale in (self.common, found.scale))
+        return len(found.ways[0]) > 1 and right > max(other, len(self.targets) / 2)
+
     def _odd(self, hypothesis: Hypothesis) -> bool:
         return hypothesis.scale is not None and not self.written(hypothesis.scale)
 
@@ -143,6 +152,8 @@ class Search:
         rest = 0.0 if self.common is None else _OTHER_SCALE
         if self.common is not None:
             yield self.common, 0.0
+        if self.common is not None and self.fixed:
+            return
         if not any(each.informative for each in self.targets):
             yield from ((sign, rest) for sign in (1.0, -1.0))
             return

@@ -21,6 +21,7 @@ from .reports import Comparison, Finding, Report
 from .sites import Edge, Forward, Impossible, Site, Total
 from .wording import lines_of
 
+_PLACES = 12  # at so many, each is looked at by itself
 _NEARLY = 1e-5  # below that a relative error comes of no wrong formula
 
 
@@ -45,18 +46,18 @@ class Told:
         for numbers in alike.values():
             groups = [([way[number] for number in numbers], found.scales.get(way)) for way in ways]
             report.findings.append(self.finding(groups[0][0], [each for each in groups[1:] if _one_mistake(each[0])]))
-        for name in found.unexplained:
-            report.notes.append(_pattern(report[name]))
-        if found.unexplained:
-            report.notes.append(self._beginning())
+        rest = [name for name in found.unexplained if not report[name].ok]
+        report.notes.extend(_pattern(report[name]) for name in rest)
+        if rest:
+            report.notes.append(self._beginning(rest))
 
     def finding(self, group: list[Made], others: list[tuple[list[Made], float | None]]) -> Finding:
         """One mistake, made once or several times, as a finding."""
-        made = _together(group)
+        made = self._told_where_it_shows(_together(group))
         site = site_of(made, self.network)
         right, written = lines_of(self.network, site, made.overrides(self.network), self.found.gradients)
         written = written if right else ""  # beside a line that is too long to show it would say little
-        together = [(_together(each), scale) for each, scale in others]
+        together = [(self._told_where_it_shows(_together(each)), scale) for each, scale in others]
         alternatives = {each.title: (each, scale) for each, scale in together if each.title != made.title}
         single = {each.title: each for one in (group, *(each for each, _ in others)) for each in one}
         causes = [self._on(scale) + cause_of(each) for each, scale in alternatives.values()]
@@ -83,6 +84,17 @@ class Told:
         known = self.report.sizes.recognised(abs(scale))
         return f"with {'-' * (scale < 0)}{known.word}{f' (N = {known.n})' if known.n else ''} for the common scale, "
 
+    def _told_where_it_shows(self, made: Made) -> Made:
+        """A mistake made at several places, without those at which it changes nothing: the sum of one unit's."""
+        if not 1 < len(made.places) <= _PLACES:
+            return made
+        each = [replace(made, places=(at,)) for at in made.places]
+        try:
+            shown = tuple(one.places[0] for one in each if any(True for _ in self._changed(one)))
+        except Impossible:  # beside another mistake alone
+            return made
+        return replace(made, places=shown or made.places)
+
     def _apart(self, made: Made, others: Iterable[tuple[Made, float | None]]) -> str:
         """What would tell a cause from its alternatives."""
         on_this = [each for each, scale in others if self._same_scale(scale)]
@@ -91,31 +103,34 @@ class Told:
         return "Which one it is depends on the scale that you mean them to have." if tuple(others) else ""
 
     def _spoilt(self, made: Made) -> Iterator[str]:
+        """The names whose gradients a mistake changes, and the table does not call right."""
+        return (name for name in self._changed(made) if not self.report[name].ok or not self._settled())
+
+    def _changed(self, made: Made) -> Iterator[str]:
         """The names whose gradients a mistake changes."""
         network = self.network
         alone = network.replay.back(made.overrides(network), network.right).totals
         for each in self.targets:
             right, wrong = (totals.get(each.variable) for totals in (network.right.totals, alone))
             if right is None or wrong is None or right.shape != wrong.shape or _differ(right, wrong, each.tolerance):
-                if not self.report[each.name].ok or not self._settled():
-                    yield each.name
+                yield each.name
 
     def _settled(self) -> bool:
         """Whether the table that was made is on the scale that was found."""
         scale = self.found.scale
         return scale is None or bool(self.report.common and np.isclose(scale, self.report.scale, rtol=1e-6, atol=0))
 
-    def _beginning(self) -> str:
+    def _beginning(self, rest: list[str]) -> str:
         """The first operation where a supplied delta deviates, from the loss backwards."""
         inner = [each for each in self.targets if each.variable not in self.network.program.inputs]
-        names = ", ".join(map(repr, self.found.unexplained))
+        names = ", ".join(map(repr, rest))
         if not inner:
             return (
                 f"No mistake that is known explains {names}. To see where it begins, hand over deltas too: a key of "
                 "manual may name any variable of the forward pass."
             )
         for each in inner:
-            if each.name in self.found.unexplained:
+            if each.name in rest:
                 makers = self.network.replay.consumers.get(each.variable, [])
                 where = _location(self.network, makers[0]) if makers else each.name
                 right = [one.name for one in inner[: inner.index(each)]]

@@ -1068,3 +1068,63 @@ def test_one_number_off_is_off_by_a_factor_and_no_more_is_claimed(seed):
     (finding,) = ag.check_backprop(loss, p, manual).findings
     assert finding.cause == "the gradient of b is off by a factor"
     assert not finding.alternatives
+
+
+def units_case():
+    """Three layers in columns with one output unit, and the parts of the right backward pass."""
+    rng = np.random.default_rng(24)
+    x, t = rng.standard_normal((5, 14)), rng.integers(0, 2, (1, 14))
+    shapes = {"W1": (4, 5), "b1": (4, 1), "W2": (3, 4), "b2": (3, 1), "W3": (1, 3), "b3": (1, 1)}
+    p = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+
+    def forward(p):
+        a1 = np.tanh(p["W1"] @ x + p["b1"])
+        a2 = np.tanh(p["W2"] @ a1 + p["b2"])
+        return a1, a2, 1 / (1 + np.exp(-(p["W3"] @ a2 + p["b3"])))
+
+    def loss(p):
+        o = forward(p)[-1]
+        return -np.mean(t * np.log(o) + (1 - t) * np.log(1 - o))
+
+    def back(bias):
+        a1, a2, o = forward(p)
+        d3 = o - t
+        d2 = p["W3"].T @ d3 * (1 - a2**2)
+        d1 = p["W2"].T @ d2 * (1 - a1**2)
+        layers = zip("123", (x, a1, a2), (d1, d2, d3), strict=True)
+        return {k: g for i, a, d in layers for k, g in ((f"W{i}", d @ a.T / 14), (f"b{i}", bias(d) + 0 * p[f"b{i}"]))}
+
+    return loss, p, back
+
+
+def test_a_mistake_is_not_told_where_it_changes_nothing():
+    loss, p, back = units_case()
+    assert ag.check_backprop(loss, p, back(lambda d: d.sum(axis=1, keepdims=True) / 14)).ok
+    (finding,) = ag.check_backprop(loss, p, back(lambda d: d.sum() / 14)).findings
+    assert finding.cause == (
+        "the gradient of b2 is one number, the sum over records and units, in every component; and so at b1"
+    )  # b3 has one unit, and is right
+    assert finding.names == ("b1", "b2")
+
+
+def test_what_most_gradients_agree_on_stays_right():
+    loss, p, back = units_case()
+    report = ag.check_backprop(loss, p, back(lambda d: d.mean()))
+    assert report.scale == pytest.approx(1)
+    assert [each.cause for each in report.findings] == [
+        "the gradient of b2 is one number, averaged over the units, in every component; and so at b1"
+    ]
+    report = ag.check_backprop(loss, p, back(lambda d: np.median(d)))  # nobody's mistake
+    assert report.scale == pytest.approx(1)
+    assert [name for name, each in report.entries.items() if not each.ok] == ["b1", "b2", "b3"]
+
+
+def test_a_single_number_does_not_choose_the_scale_against_the_others():
+    rng = np.random.default_rng(25)
+    x, t = rng.standard_normal((9, 4)), rng.standard_normal((9, 1))
+    p = {"w": rng.standard_normal((4, 1)), "b": np.zeros(1)}
+    right = 2 * (x @ p["w"] - t) / 9
+    manual = {"w": rng.standard_normal((4, 1)), "b": 2 * right.sum(axis=0)}
+    report = ag.check_backprop(lambda p: np.mean((x @ p["w"] + p["b"] - t) ** 2), p, manual)
+    assert report.scale == 1
+    assert report["b"].verdict == "WRONG by a factor: 2 times what it should be"

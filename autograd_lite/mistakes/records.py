@@ -109,6 +109,21 @@ class BiasOneNumber(BiasMistake):
 
 
 @register
+class BiasMeanOfUnits(BiasMistake):
+    """The sum over the records, averaged over the units."""
+
+    name = "bias averaged over the units"
+    rank = 4
+    batch = False
+
+    def wrong(self, d: Any, part: Bias) -> Any:
+        return np.broadcast_to(np.mean(reduced(np.sum, d, part)), part.b.shape)
+
+    def sentence(self, place: Place) -> str:
+        return f"the gradient of {place.of.name} is one number, averaged over the units, in every component"
+
+
+@register
 class BiasMeanOfAll(BiasMistake):
     """The mean over everything."""
 
