@@ -1,4 +1,4 @@
-"""Mistakes that show without a look at the network: the right numbers in a wrong shape, exchanged, or no gradients.
+"""Mistakes that show without a look at the network: right numbers misshapen, exchanged or clipped, or no gradients.
 
 Read next: `diagnosis.py`, which looks for the others.
 """
