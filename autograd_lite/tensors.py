@@ -20,7 +20,7 @@ import copy
 import operator
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -119,6 +119,16 @@ class Tensor(ArrayMethods):
                 self._data, self._view = self._data.copy(), None
                 self._node = new_leaf(self._data, name=self._node.name)
         self._node.requires_grad = self._node.live = wanted
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` and give the tensor back; raises RuntimeError for a computed one.
+
+        >>> import autograd_lite as ag
+        >>> ag.tensor([1.0, 2.0]).requires_grad_().requires_grad
+        True
+        """
+        self.requires_grad = requires_grad
+        return self
 
     @property
     def is_leaf(self) -> bool:

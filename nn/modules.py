@@ -252,7 +252,7 @@ class Module:
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let all parameters require gradients, or none: a part that is not to be trained."""
         for each in self.parameters():
-            each.requires_grad = requires_grad
+            each.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self) -> None:
