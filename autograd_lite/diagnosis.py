@@ -89,7 +89,7 @@ def diagnose(
         first = search()
         found = first.run()
         if first.against_most(found):
-            found = search(fixed=True).run()
+            found = search(fixed=True, seconds=1.0).run()
     Told(network, report, found, sorted(targets, key=lambda each: names.index(each.name))).tell()
     return found.scale if report.findings else None
 
