@@ -24,7 +24,7 @@ from .recording import Array
 from .rendering import SIGNS, index_text, literal
 from .rewriting import Rewriter, rewrite
 from .rules.index import GETITEM, SCATTER, SETITEM
-from .rules.shape import ASTYPE, COPY, DETACH
+from .rules.shape import ASTYPE
 
 _LONGEST = 60  # characters of an expression that may stand inside another
 _SHORT = 30  # characters of a constant that may
@@ -183,8 +183,6 @@ class Written:
             return f"{self.text(inputs[0], _ATOM)}[{index_text(settings['index'], arrays, self.text)}]", _ATOM
         if primitive is ASTYPE:
             return f"{self.text(inputs[0], _ATOM)}.astype({number_text(np.dtype(settings['dtype']))})", _ATOM
-        if primitive in (COPY, DETACH):
-            return f"np.array({self.text(inputs[0])})", _ATOM
         if _is_transpose(operation):
             return f"{self.text(inputs[0], _ATOM)}.T", _ATOM
         sign = SIGNS.get(primitive.called, ("", ""))[0]

@@ -262,6 +262,54 @@ def test_a_whole_run_names_the_outermost_function_first_and_the_statement_before
     assert {x._node, y._node, z, last._node} & witness.nodes.keys() == {y._node, z, last._node}
 
 
+def test_what_a_short_helper_computes_stands_where_the_helper_is_called() -> None:
+    names = Names()
+    witness = Witness(names, helpers=True)
+
+    def outer_helper(x: Any, scale: float = 1.0) -> Any:
+        witness(sys._getframe(), "call", None)
+        inner = helper(x)
+        result = inner * scale
+        witness(sys._getframe(), "return", result)
+        return result
+
+    def helper(x: Any) -> Any:
+        witness(sys._getframe(), "call", None)
+        result = np.tanh(x)
+        witness(sys._getframe(), "return", result)
+        return result
+
+    def of_a_table(table: Any) -> Any:
+        witness(sys._getframe(), "call", None)
+        result = np.cos(table["x"])
+        witness(sys._getframe(), "return", result)
+        return result
+
+    def of_numbers(n: int) -> Any:
+        witness(sys._getframe(), "call", None)
+        result = np.power(x, n)
+        witness(sys._getframe(), "return", result)
+        return result
+
+    def forward() -> Any:
+        witness(sys._getframe(), "call", None)
+        results = outer_helper(x), of_a_table({"x": x}), of_numbers(3), np.sin(x)
+        witness(sys._getframe(), "return", results)
+        return results
+
+    x = tensor([1.0, 2.0])
+    witness(sys._getframe(), "call", None)
+    scaled, cos, power, sin = (each._node for each in forward())
+    placed = [names.place(each) for each in (scaled, scaled.parents[0], cos, power, sin)]
+    assert [place is not None and place[0].co_name for place in placed] == [
+        "forward", "forward", "of_a_table", "of_numbers", "forward",
+    ]  # fmt: skip
+    assert placed[0] == placed[1] != placed[4]
+    without = Witness(Names())
+    without(sys._getframe(), "call", None)
+    assert not without.names.calls
+
+
 def test_writing_entries_is_a_result_for_the_tensor_that_is_written() -> None:
     class Written:
         def __setitem__(self, key: Any, value: Any) -> None:

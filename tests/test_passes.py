@@ -332,6 +332,12 @@ def test_gradients_of_captured_parameters_and_inputs_in_one_program():
     both.verify(x)
 
 
+def test_only_floating_point_has_gradients():
+    program = ag.trace(lambda x, n: np.sum(x * n), Z, np.arange(4))
+    with pytest.raises(TypeError, match=r"n: int64\[4\] has no derivative: pass it as floating point"):
+        with_gradients(program, (Z, np.arange(4)), program.inputs)
+
+
 def test_running_again_draws_nothing():
     import nn
 
