@@ -17,6 +17,7 @@ from .recording import Array
 
 # About the square root of the machine epsilon: far above what roundings add up to, far below any mistake.
 TOLERANCES = {"d": 1e-8, "f": 1e-4, "e": 1e-2}
+_NOTHING = 1e-5  # of the largest gradient: what is no larger may be a rest of terms that cancel, in single precision
 _ROUNDINGS = 64  # machine epsilons of the largest gradient: below that, a gradient is a rest of terms that cancel
 
 
@@ -293,14 +294,24 @@ def _first_not_finite(x: Array) -> str:
 def _common_scale(nearest: list[_Pair], sizes: Sizes) -> tuple[float, bool]:
     """The scale that most fitting pairs share, on a tie the plainest, then the one nearest the loss; and whether there
     is any. A single number fits on every scale: it counts only where others agree with it, where its scale is 1, or
-    where there is nothing else and its scale is plain."""
+    where nothing else speaks against it (it is 0, in a dead network) and its scale is one as people write it."""
     fitting = [pair for pair in nearest if pair.fits]
 
     def companions(pair: _Pair) -> int:
         return sum(abs(each.own - pair.own) <= (each.tolerance + pair.tolerance) * abs(pair.own) for each in fitting)
 
-    plain = 1 if any(pair.informative for pair in nearest) else ODD
-    telling = [p for p in fitting if p.informative or companions(p) > 1 or sizes.plainness(p.own) < plain]
+    largest = max(
+        (_size(each) for pair in nearest for each in (pair.m, pair.g) if np.all(np.isfinite(each))), default=0.0
+    )
+    against = any(
+        pair.informative and not pair.fits and not max(_size(pair.m), _size(pair.g)) <= _NOTHING * largest
+        for pair in nearest
+    )
+
+    def plain(scale: float) -> bool:
+        return sizes.plainness(scale) == 0 or (not against and sizes.written(scale))
+
+    telling = [pair for pair in fitting if pair.informative or companions(pair) > 1 or plain(pair.own)]
     if not telling:
         return 1.0, False
     # max keeps the first of equals, which is the nearest

@@ -613,3 +613,20 @@ def test_a_single_number_on_a_scale_that_nobody_writes_is_not_called_right():
     assert ag.check_backprop(loss, params, {"w": 8 * right}).ok
     report = ag.check_backprop(loss, params, {"w": 0.188556 * right})
     assert report["w"].verdict == "WRONG by a factor: 0.188556 times what it should be"
+
+
+@pytest.mark.parametrize("scale", [1.0, -35.0, 0.25, 6.0])
+def test_in_a_dead_network_one_number_may_be_on_any_scale_that_people_write(scale):
+    rng = np.random.default_rng(6)
+    x, t = np.abs(rng.standard_normal((5, 3))), rng.integers(0, 2, (5, 1))
+    params = {"V": -np.ones((3, 7)), "W": rng.standard_normal((7, 1)), "c": np.array([0.2])}
+
+    def loss(p):
+        o = 1 / (1 + np.exp(-(np.maximum(x @ p["V"], 0) @ p["W"] + p["c"])))
+        return -np.mean(t * np.log(o) + (1 - t) * np.log(1 - o))
+
+    d = 1 / (1 + np.exp(-0.2)) - t
+    dead = {"V": np.zeros((3, 7)), "W": np.zeros((7, 1))}
+    assert ag.check_backprop(loss, params, {**dead, "c": scale * d.mean(axis=0)}).ok
+    assert not ag.check_backprop(loss, params, {**dead, "c": 0.1234567 * d.mean(axis=0)}).ok
+    assert not ag.check_backprop(loss, params, {**dead, "W": np.ones((7, 1)), "c": 6 * d.mean(axis=0)})["c"].ok
