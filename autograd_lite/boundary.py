@@ -80,6 +80,16 @@ def explained(error: Exception, primitive: Primitive, values: list[Any]) -> Exce
     return ValueError(message)
 
 
+def objects(primitive: Primitive, values: list[Any]) -> Exception:
+    """The error for a result that NumPy could only give as an array of Python objects, which has no gradient."""
+    kinds = (np.generic, np.ndarray, int, float, complex)
+    which = "".join(f"of {type(each).__name__} {each!r} " for each in values if not isinstance(each, kinds))
+    return TypeError(
+        f"{primitive.label} {which}would give an array of Python objects, which has no gradient ({here()}): "
+        "use numbers, float(...)."
+    )
+
+
 # What the line that asked says, as a pattern, and what to write instead.
 _REMEDIES = (
     (r"\.dot\(", "array.dot(tensor) never asks the tensor: write X @ w or np.dot(X, w), or ag.tensor(X) before"),

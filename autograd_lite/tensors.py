@@ -28,7 +28,7 @@ from . import rules as _rules  # noqa: F401  # fills the table that the operator
 from . import views
 from .anomaly import check_result
 from .backward import backward
-from .boundary import LITERALS, array_remedy, check_differentiable, explained, foreign, numbers, stored
+from .boundary import LITERALS, array_remedy, check_differentiable, explained, foreign, numbers, objects, stored
 from .methods import ArrayMethods
 from .primitives import COMPOSITES, NEUTRAL, PICK, PRIMITIVES, Primitive, missing, public_name
 from .recording import Array, Node, here, new_leaf, record, thread, tick
@@ -488,6 +488,8 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
         if isinstance(value, (tuple, list)):
             return _record_many(primitive, value, values, parents, wants, settings, live, owners, depth + 1)
         value = np.asarray(value)
+    if value.dtype.hasobject:
+        raise objects(primitive, values)
     result = _new(Tensor)
     result._data = value
     result._view = None
@@ -495,7 +497,7 @@ def apply(primitive: Primitive, args: tuple[Any, ...], settings: dict[str, Any] 
         plan = primitive.plan(wants if mode.enabled and value.dtype.kind in "fc" else 0, len(values))
         result._node = record(primitive, plan, value, values, parents, leafy, settings, mode, depth + 1, owners)
     else:
-        result._node = new_leaf(_computed(value, primitive))
+        result._node = new_leaf(value)
     if primitive.view:
         views.link(result, primitive, args, settings)
     return result
@@ -610,13 +612,6 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
     result._node = node
     result._view = None
     return result
-
-
-def _computed(value: Array, primitive: Primitive) -> Array:
-    """A result, if it holds numbers: never an array of Python objects."""
-    if value.dtype.hasobject:
-        raise TypeError(f"{primitive.label} would fall back to an array of objects; {missing(primitive.function)}")
-    return value
 
 
 def _record_many(

@@ -8,6 +8,8 @@ import operator
 import pickle
 import warnings
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -479,3 +481,22 @@ def test_only_declared_views_share_memory_with_their_input() -> None:
         tensors = [each for each in results if isinstance(each, ag.Tensor) and each._view is None]
         undeclared += [primitive.label for each in tensors if np.shares_memory(each._data, x._data)]
     assert not undeclared
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: x * Fraction(1, 2), r"np\.multiply of Fraction Fraction\(1, 2\)"),
+        (lambda x: Fraction(1, 2) * x, r"np\.multiply of Fraction"),
+        (lambda x: np.where(x > 1.5, x, None), r"np\.where of NoneType None"),
+        (lambda x: x + Decimal(1), "Decimal"),
+    ],
+)
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_an_array_of_objects_is_refused(call: Any, message: str, requires_grad: bool) -> None:
+    """Its gradient would be lost without a word."""
+    x = ag.tensor([1.0, 2.0], requires_grad=requires_grad)
+    with pytest.raises(TypeError, match=message):
+        call(x)
+    with pytest.raises(TypeError, match=message):
+        ag.grad(lambda x: np.sum(call(x)) + np.sum(x**2))(np.array([1.0, 2.0]))
