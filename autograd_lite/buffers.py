@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from .memory import aligned
 from .program import Operation, Program, Variable
 from .recording import Array
 from .rules.shape import ASTYPE, COPY, DETACH
 
-_ALIGNED = 64  # bytes: a cache line, and the width of the widest vector instructions
 NEVER = 1 << 60
 
 
@@ -41,10 +41,8 @@ class Pool:
         free = self._free[count]
         if free:
             return free.pop()
-        raw = np.empty(count + _ALIGNED, np.uint8)
-        start = -raw.ctypes.data % _ALIGNED
         self.bytes += count
-        return Storage(raw[start : start + count])
+        return Storage(aligned((count,), np.uint8))
 
     def give(self, storage: Storage) -> None:
         """Take a piece back: its value is not read any more."""

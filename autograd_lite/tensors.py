@@ -29,6 +29,7 @@ from . import views
 from .anomaly import check_result
 from .backward import backward
 from .boundary import LITERALS, array_remedy, check_differentiable, explained, foreign, numbers, objects, stored
+from .memory import settled
 from .methods import ArrayMethods
 from .primitives import COMPOSITES, NEUTRAL, PICK, PRIMITIVES, Primitive, missing, public_name
 from .recording import Array, Node, here, new_leaf, record, thread, tick
@@ -401,6 +402,7 @@ def tensor(data: ArrayLike, requires_grad: bool = False, dtype: Any = None, name
 def _leaf(array: Array, requires_grad: bool, name: str | None = None, kind: type[Tensor] = Tensor) -> Tensor:
     if requires_grad:
         check_differentiable(array.dtype)
+        array = settled(array)
     result = _new(kind)
     result._data = array
     result._node = new_leaf(array, requires_grad, name)

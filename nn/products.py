@@ -19,6 +19,7 @@ import autograd_lite as ag
 from autograd_lite.blas import Call, adding
 from autograd_lite.emission import Emitter
 from autograd_lite.layouts import outer_by_broadcasting
+from autograd_lite.memory import aligned
 from autograd_lite.program import Variable
 from autograd_lite.recording import Array, Node, tick
 
@@ -54,7 +55,7 @@ class Product:
         self.label = label
         self.call = adding(leaf.array, a, b)
         self._factors = a, b
-        self._gradient = np.empty(leaf.shape, leaf.dtype)
+        self._gradient = aligned(leaf.shape, leaf.dtype)
         self._momentum: tuple[Array | None, Call | None] = None, None
 
     @property

@@ -17,6 +17,7 @@ import numpy as np
 
 import autograd_lite as ag
 from autograd_lite.emission import Emitter
+from autograd_lite.memory import aligned
 from autograd_lite.recording import Array, Node, tick
 
 from .flat import ENTRYWISE, FlatUpdate
@@ -91,7 +92,7 @@ class Update:
         sizes: dict[Any, int] = {}
         for each in self._products:
             sizes[each.leaf.dtype] = max(each.leaf.size, sizes.get(each.leaf.dtype, 0))
-        work = {dtype: np.empty(size, dtype) for dtype, size in sizes.items()}
+        work = {dtype: aligned((size,), dtype) for dtype, size in sizes.items()}
         tick_text = emitter.bind("tick", tick)
         for name, group in zip(groups, self._optimizer.param_groups, strict=True):
             yield f"lr = {name}['lr']"
@@ -101,7 +102,7 @@ class Update:
                     yield from each.descend(emitter, work[each.leaf.dtype])
                     yield f"{self._leaf(each.leaf)}.when = {tick_text}()"
             for flat, params in self._together(group):
-                change = np.empty_like(flat)
+                change = aligned(flat.shape, flat.dtype)
                 yield f"{multiply}({emitter.view(flat, 'd_all')}, lr, {emitter.view(change, 'change')})"
                 start = 0
                 for leaf in (each._node for each in params):
